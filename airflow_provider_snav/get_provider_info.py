@@ -1,0 +1,136 @@
+"""What Airflow learns about this package before it imports any of it.
+
+Airflow calls :func:`get_provider_info` in every process that lists providers: each ``airflow``
+command and the API server. An exception here would take all of them down, so this module imports
+nothing. Since Airflow 3.3 the connection form is built from ``ui-field-behaviour`` and
+``conn-fields`` alone, without importing the hook.
+"""
+
+_INTEGRATION = "LinkedIn Sales Navigator"
+
+
+def get_provider_info() -> dict[str, object]:
+    """Describe the provider in the terms of Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-snav",
+        "name": _INTEGRATION,
+        "description": (
+            "Exports activity, seat and outcome reports, CRM validation data and profile associations "
+            "from LinkedIn Sales Navigator, and lands them as verified files in any object store."
+        ),
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://learn.microsoft.com/en-us/linkedin/sales/",
+                "tags": ["service"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_provider_snav.operators.sales_navigator"],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_provider_snav.sensors.sales_navigator"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_provider_snav.hooks.sales_navigator"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_provider_snav.triggers.sales_navigator"],
+            }
+        ],
+        "transfers": [
+            {
+                "source-integration-name": _INTEGRATION,
+                "target-integration-name": "Common IO",
+                "python-module": "airflow_provider_snav.transfers.sales_navigator_to_object_storage",
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "snav",
+                "hook-class-name": "airflow_provider_snav.hooks.sales_navigator.SalesNavigatorHook",
+                "hook-name": _INTEGRATION,
+                "ui-field-behaviour": {
+                    "hidden-fields": ["port", "schema"],
+                    "relabeling": {
+                        "host": "API base URL",
+                        "login": "OAuth client id",
+                        "password": "Member access token",
+                    },
+                    "placeholders": {
+                        "host": "https://api.linkedin.com/v2",
+                        "login": "Client ID of your LinkedIn application",
+                        "password": "For contracts and analytics exports (3-legged OAuth)",
+                    },
+                },
+                "conn-fields": {
+                    "client_secret": {
+                        "label": "OAuth client secret",
+                        "description": (
+                            "Secret of the LinkedIn application named by the client id. With it the provider "
+                            "mints the application tokens that CRM validation and profile associations need, "
+                            "and refreshes the member token."
+                        ),
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                    "refresh_token": {
+                        "label": "Member refresh token",
+                        "description": (
+                            "Replaces the member access token when it expires (LinkedIn's live 60 days). "
+                            "Needs the client id and secret. Leave empty if LinkedIn issued none."
+                        ),
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                    "token_url": {
+                        "label": "OAuth token URL",
+                        "description": (
+                            "Where tokens are minted and refreshed. "
+                            "Empty means https://www.linkedin.com/oauth/v2/accessToken."
+                        ),
+                        "schema": {"type": ["string", "null"], "format": "url"},
+                    },
+                    "download_hosts": {
+                        "label": "Further download hosts",
+                        "description": (
+                            "Exact hosts (host or host:port, one a line) that may receive the token when a "
+                            "file is downloaded. The API base and the https hosts of linkedin.com and "
+                            "licdn.com always may; leave empty unless a gateway of your own serves the files."
+                        ),
+                        "schema": {"type": ["array", "null"], "items": {"type": "string"}},
+                    },
+                    "http_timeout": {
+                        "label": "HTTP timeout (seconds)",
+                        "description": (
+                            "How long one request may wait for the connection or for the next bytes; 30 if "
+                            "empty. It bounds a request, not an export: that is the operator's timeout."
+                        ),
+                        "schema": {
+                            "type": ["number", "null"],
+                            "exclusiveMinimum": 0,
+                            "exclusiveMaximum": 3600,
+                        },
+                    },
+                    "tls_verify": {
+                        "label": "TLS verification",
+                        "description": (
+                            "Empty or true checks certificates against the usual authorities. The path of a "
+                            "PEM file on the workers checks them against yours, for a proxy that inspects "
+                            "TLS. false checks nothing and exposes the token: never in production."
+                        ),
+                        "schema": {"type": ["string", "boolean", "null"]},
+                    },
+                },
+            }
+        ],
+    }
