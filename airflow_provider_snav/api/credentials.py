@@ -1,0 +1,131 @@
+"""The two token families: what a connection can offer, and how to mint what it cannot.
+
+Contracts, analytics exports and sales access tokens want a member (3-legged) token; CRM validation and
+profile associations want an application (2-legged) token. Rules: LinkedIn's pages on the authorization
+code flow, programmatic refresh tokens and the client credential flow; see api-notes, section 5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from airflow_provider_snav.api.errors import SalesNavigatorCredentialError
+from airflow_provider_snav.api.exchange import Call, Credential, Response, Token
+from airflow_provider_snav.api.settings import Settings
+
+_DEFAULT_LIFE = 1800
+_MARGIN_SECONDS = 60
+_MISSING = {
+    Credential.MEMBER: "a member access token as its password, or refresh_token, login (OAuth client id) and"
+    " client_secret",
+    Credential.APPLICATION: "login (OAuth client id) and client_secret",
+}
+
+_REFUSED = {
+    Credential.MEMBER: "The refresh token is expired or revoked, or belongs to another application: have the"
+    " member consent again and put the new tokens into the connection.",
+    Credential.APPLICATION: "Check login (OAuth client id) and client_secret of the connection, and that"
+    " LinkedIn allows the application to create application tokens.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A token LinkedIn issued to this process.
+
+    :param expires_in: seconds it lives.
+    :param refresh_token: what LinkedIn sent for the next refresh, if anything.
+    """
+
+    value: str = field(repr=False)
+    expires_in: float
+    refresh_token: str | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What the log must never show."""
+        return [text for text in (self.value, self.refresh_token) if text]
+
+    def is_good(self, age: float) -> bool:
+        """Whether it can serve another call ``age`` seconds after it was minted."""
+        return age < self.expires_in - min(_MARGIN_SECONDS, self.expires_in / 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A way to mint a token.
+
+    :param key: equal for equal grants; tells nothing about them.
+    """
+
+    credential: Credential
+    token_url: str
+    form: Mapping[str, str] = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(repr((self.token_url, sorted(self.form.items()))).encode()).hexdigest()
+
+    def call(self) -> Call[Minted]:
+        """Ask for the token. The answer's ``expires_in`` may be text."""
+        return Call(
+            summary=f"get {_A[self.credential]} token from LinkedIn",
+            method="POST",
+            target=self.token_url,
+            body=urlencode(self.form).encode(),
+            parse=_minted,
+            credential=None,
+            hint=_REFUSED[self.credential],
+        )
+
+
+_A = {Credential.MEMBER: "a new member", Credential.APPLICATION: "an application"}
+
+
+def _minted(answer: Response) -> Minted:
+    body: Mapping[str, Any] = answer.json()
+    token = body["access_token"]
+    if not isinstance(token, str) or not token:
+        raise ValueError("access_token")
+    return Minted(token, float(body.get("expires_in") or _DEFAULT_LIFE), body.get("refresh_token"))
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a connection has for one family: a token as it stands, a way to mint one, or both."""
+
+    token: Token | None
+    grant: Grant | None
+
+
+def offer(settings: Settings, credential: Credential) -> Offer:
+    """What the connection has for this family. With only an access token, that token serves every call.
+
+    :raises SalesNavigatorCredentialError: nothing; says which fields to fill.
+    """
+    token = Token(settings.access_token) if settings.access_token else None
+    grant = _grant(settings, credential)
+    if credential is Credential.APPLICATION and grant:
+        token = None
+    if not token and not grant:
+        raise SalesNavigatorCredentialError(
+            f"This call needs {_A[credential]} token, and the connection has none. Give it"
+            f" {_MISSING[credential]}. Nothing was sent."
+        )
+    return Offer(token, grant)
+
+
+def _grant(settings: Settings, credential: Credential) -> Grant | None:
+    if not (settings.client_id and settings.client_secret):
+        return None
+    client = {"client_id": settings.client_id, "client_secret": settings.client_secret}
+    if credential is Credential.APPLICATION:
+        return Grant(credential, settings.token_url, {"grant_type": "client_credentials", **client})
+    if not settings.refresh_token:
+        return None
+    refresh = {"grant_type": "refresh_token", "refresh_token": settings.refresh_token}
+    return Grant(credential, settings.token_url, {**refresh, **client})

@@ -1,0 +1,203 @@
+"""Every error of this package, and what each one asks of the reader.
+
+::
+
+    SalesNavigatorError
+    ├── SalesNavigatorConfigurationError   an argument or the connection is wrong; nothing was sent
+    │   ├── SalesNavigatorWindowError        the export window is one LinkedIn refuses
+    │   ├── SalesNavigatorCredentialError    the connection lacks the credential this call needs
+    │   └── SalesNavigatorHostError          a token would leave for a host that is not allowed
+    ├── SalesNavigatorApiError             LinkedIn answered with an error (status_code, request_id, ...)
+    │   ├── SalesNavigatorBadRequestError    400, 405, 411, 414 and other 4xx
+    │   ├── SalesNavigatorAuthenticationError  401
+    │   ├── SalesNavigatorPermissionError    403
+    │   ├── SalesNavigatorNotFoundError      404
+    │   ├── SalesNavigatorRateLimitError     429 (retry_after, daily)
+    │   └── SalesNavigatorServerError        5xx, or an answer that is not Rest.li
+    ├── SalesNavigatorConnectionError      no answer at all: network, TLS, timeout
+    ├── SalesNavigatorExportError          the export ended without a file
+    │   ├── SalesNavigatorExportFailedError    LinkedIn reported a FAILED_* status (status, job_id)
+    │   └── SalesNavigatorExportTimeoutError   the deadline passed (timeout)
+    └── SalesNavigatorLandingError         nothing was published
+        ├── SalesNavigatorIncompleteDownloadError  the stream ended early
+        ├── SalesNavigatorRowCountError            rows landed and rowCount differ
+        └── SalesNavigatorDestinationError         the store refused, or something lies there already
+
+``retryable`` says whether trying the same thing again can help; operators turn an error that is
+not retryable into one Airflow does not retry. No message, attribute or ``repr`` here ever holds a
+token or a download URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+
+class SalesNavigatorError(Exception):
+    """Base of all errors raised by this package."""
+
+    retryable: bool = True
+
+    def because(self, consequence: str) -> Self:
+        """Add to the message what this means for the export: the job's fate and what a retry will do."""
+        self.args = (f"{self} {consequence}", *self.args[1:])
+        return self
+
+
+class SalesNavigatorConfigurationError(SalesNavigatorError, ValueError):
+    """An argument or the connection is wrong; nothing was sent to LinkedIn."""
+
+    retryable = False
+
+
+class SalesNavigatorWindowError(SalesNavigatorConfigurationError):
+    """The export window breaks a rule of the analytics export documents."""
+
+
+class SalesNavigatorCredentialError(SalesNavigatorConfigurationError):
+    """The connection has no credential of the kind this call needs."""
+
+
+class SalesNavigatorHostError(SalesNavigatorConfigurationError):
+    """A token would have been sent to a host that neither is LinkedIn's nor is named by the connection."""
+
+
+class SalesNavigatorApiError(SalesNavigatorError):
+    """LinkedIn answered with an error.
+
+    :param message: what was asked, what LinkedIn said and what to do.
+    :param status_code: the HTTP status.
+    :param service_error_code: LinkedIn's numeric ``serviceErrorCode``, when the body has one.
+    :param code: LinkedIn's textual ``code``, when the body has one.
+    :param request_ids: ``x-li-uuid``, ``x-li-request-id`` and ``x-li-fabric`` as answered; LinkedIn
+        support asks for them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        service_error_code: int | None = None,
+        code: str | None = None,
+        request_ids: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.service_error_code = service_error_code
+        self.code = code
+        self.request_ids = dict(request_ids or {})
+
+    @property
+    def request_id(self) -> str | None:
+        """The one id to quote to LinkedIn support, or None when the answer carried none."""
+        return next(iter(self.request_ids.values()), None)
+
+
+class SalesNavigatorBadRequestError(SalesNavigatorApiError):
+    """LinkedIn refused the request itself (400 and other 4xx without a class of their own)."""
+
+    retryable = False
+
+
+class SalesNavigatorAuthenticationError(SalesNavigatorApiError):
+    """401: the token is missing, expired, revoked or invalid, and could not be renewed."""
+
+    retryable = False
+
+
+class SalesNavigatorPermissionError(SalesNavigatorApiError):
+    """403: the token is valid and lacks the scope or the role this call needs."""
+
+    retryable = False
+
+
+class SalesNavigatorNotFoundError(SalesNavigatorApiError):
+    """404: no such job or record, or the job has expired (a job lives one week)."""
+
+    retryable = False
+
+
+class SalesNavigatorRateLimitError(SalesNavigatorApiError):
+    """429: a call budget is used up.
+
+    :param retry_after: seconds to wait, when known.
+    :param daily: True for a DAY limit, which resets at midnight UTC.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int = 429,
+        service_error_code: int | None = None,
+        code: str | None = None,
+        request_ids: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+        daily: bool = False,
+    ) -> None:
+        super().__init__(
+            message,
+            status_code=status_code,
+            service_error_code=service_error_code,
+            code=code,
+            request_ids=request_ids,
+        )
+        self.retry_after = retry_after
+        self.daily = daily
+
+
+class SalesNavigatorServerError(SalesNavigatorApiError):
+    """5xx, or a 2xx answer that cannot be read; the tries of this call are used up."""
+
+
+class SalesNavigatorConnectionError(SalesNavigatorError):
+    """LinkedIn could not be reached; the tries of this call are used up."""
+
+
+class SalesNavigatorExportError(SalesNavigatorError):
+    """The export ended without a file."""
+
+
+class SalesNavigatorExportFailedError(SalesNavigatorExportError):
+    """LinkedIn reported a ``FAILED_*`` status.
+
+    :param status: the status as LinkedIn wrote it.
+    :param job_id: the job that failed.
+    """
+
+    def __init__(self, message: str, *, status: str, job_id: int | None, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.status = status
+        self.job_id = job_id
+        self.retryable = retryable
+
+
+class SalesNavigatorExportTimeoutError(SalesNavigatorExportError):
+    """The export was not complete at the deadline; the job goes on at LinkedIn and expires by itself."""
+
+
+class SalesNavigatorLandingError(SalesNavigatorError):
+    """A file could not be landed; nothing was published."""
+
+
+class SalesNavigatorIncompleteDownloadError(SalesNavigatorLandingError):
+    """The stream ended early, or is not the file its first bytes promise."""
+
+
+class SalesNavigatorRowCountError(SalesNavigatorLandingError):
+    """The file's rows differ from the ``rowCount`` LinkedIn stated.
+
+    :param expected: LinkedIn's ``rowCount``.
+    :param actual: CSV records counted, header excluded.
+    """
+
+    def __init__(self, message: str, *, expected: int, actual: int) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.actual = actual
+
+
+class SalesNavigatorDestinationError(SalesNavigatorLandingError):
+    """The store refused the write, or something lies at the destination already."""

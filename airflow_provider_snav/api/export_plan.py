@@ -1,0 +1,169 @@
+"""The state machine of one export: what to submit, poll, halve or submit again next.
+
+Pure: every function takes the Export and ``now`` and returns what to do. The worker, the trigger and a
+retry that re-attaches all ask the same question, :func:`next_step`, so they cannot disagree. Remedies are
+those the status texts of "Sales Analytics Export Jobs" name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from airflow_provider_snav.api.errors import SalesNavigatorExportFailedError
+from airflow_provider_snav.api.models import MAX_SLICES, Export, JobStatus, Slice, has_failed
+from airflow_provider_snav.api.windows import to_text
+
+_TOO_LARGE = (JobStatus.EXCEEDED_FILE_SIZE, JobStatus.TIMED_OUT)
+_RESUBMIT: Mapping[str, str] = {
+    JobStatus.DATA_DELAY: "LinkedIn's data is late: retry later, or raise lag or resubmit_delay.",
+    JobStatus.INTERNAL_ERROR: "LinkedIn failed inside: retry later.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """What to do about failed jobs, and how many jobs to run side by side.
+
+    An export never submits more than ``(2 * 64 - 1) * (1 + max_resubmissions)`` jobs: halving makes a tree
+    of at most 64 leaves, and each of its nodes is submitted at most ``1 + max_resubmissions`` times.
+
+    :param split_on_failure: halve a window that was too large or took too long.
+    :param max_resubmissions: how often one window is submitted again after a data delay or an internal error.
+    :param resubmit_delay: wait before submitting again after a data delay.
+    :param max_running: jobs LinkedIn is asked to run at once for this export.
+    """
+
+    split_on_failure: bool = True
+    max_resubmissions: int = 3
+    resubmit_delay: dt.timedelta = dt.timedelta(hours=1)
+    max_running: int = 3
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "split_on_failure": self.split_on_failure,
+            "max_resubmissions": self.max_resubmissions,
+            "resubmit_delay": self.resubmit_delay.total_seconds(),
+            "max_running": self.max_running,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(**{**value, "resubmit_delay": dt.timedelta(seconds=value["resubmit_delay"])})
+
+
+NO_REMEDIES = Remedies(split_on_failure=False, max_resubmissions=0, max_running=MAX_SLICES)
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Submit the jobs of these slices now."""
+
+    indexes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to submit yet: poll what runs, look again at ``until`` at the latest."""
+
+    until: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every slice is completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What comes next.
+
+    :param export: the Export after remedies.
+    :param step: what to do with it.
+    :param remedies: what was done about failed jobs, one sentence each.
+    """
+
+    export: Export
+    step: Submit | Wait | Done
+    remedies: tuple[str, ...] = ()
+
+
+def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
+    """Apply the remedies to what has failed and say what comes next.
+
+    :raises SalesNavigatorExportFailedError: a job failed and no remedy is left.
+    """
+    slices: list[Slice] = []
+    told: list[str] = []
+    for part in export.slices:
+        if has_failed(part.status):
+            heirs = _remedied(export, part, remedies, now)
+            told.append(_tell(part, heirs))
+            slices += heirs
+        else:
+            slices.append(part)
+    if len(slices) > MAX_SLICES:
+        failed = next(part for part in export.slices if has_failed(part.status))
+        raise _failed(export, failed, f"It would need more than {MAX_SLICES} jobs: ask for less time.")
+    export = replace(export, slices=tuple(slices))
+    return Plan(export, _step(export, remedies.max_running, now), tuple(told))
+
+
+def _step(export: Export, max_running: int, now: dt.datetime) -> Submit | Wait | Done:
+    if export.is_completed:
+        return Done()
+    room = max_running - len(list(export.running))
+    pending = [(part.not_before, index) for index, part in enumerate(export.slices) if part.job_id is None]
+    due = [index for not_before, index in pending if not_before is None or not_before <= now]
+    if due and room > 0:
+        return Submit(tuple(due[:room]))
+    return Wait(min((moment for moment, _ in pending if moment and moment > now), default=None))
+
+
+def _tell(part: Slice, heirs: tuple[Slice, ...]) -> str:
+    how = "in two halves" if len(heirs) > 1 else "again"
+    when = f", not before {to_text(heirs[0].not_before)}" if heirs[0].not_before else ""
+    return f"Job {part.job_id} ended with {part.status}: submitting {how}{when}."
+
+
+def submitted(export: Export, index: int, job_id: int, status: str) -> Export:
+    """The export after the slice's job was created."""
+    attempt = export.slices[index].attempt + 1
+    return export.with_slice(index, job_id=job_id, status=status, attempt=attempt, not_before=None)
+
+
+def lost(export: Export, index: int) -> Export:
+    """The export after LinkedIn no longer knows the slice's job: it has to be submitted again."""
+    return export.with_slice(index, job_id=None, status=None)
+
+
+def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime) -> tuple[Slice, ...]:
+    if part.status in _TOO_LARGE:
+        halves = part.window.halves() if part.window and remedies.split_on_failure else None
+        if halves:
+            return tuple(map(Slice.of, halves))
+        advice = "The window cannot be halved below one hour."
+        if not remedies.split_on_failure:
+            advice = "Ask for a shorter window, or leave split_on_failure on."
+        raise _failed(export, part, advice, retryable=part.status == JobStatus.TIMED_OUT)
+    if part.status is None or part.status not in _RESUBMIT:
+        raise _failed(export, part, "The documents name no remedy for this status.")
+    if part.attempt > remedies.max_resubmissions:
+        raise _failed(export, part, f"It was submitted {part.attempt} times. {_RESUBMIT[part.status]}")
+    delay = remedies.resubmit_delay if part.status == JobStatus.DATA_DELAY else dt.timedelta(0)
+    return (replace(part, job_id=None, status=None, not_before=now + delay if delay else None),)
+
+
+def _failed(
+    export: Export, part: Slice, advice: str, *, retryable: bool = True
+) -> SalesNavigatorExportFailedError:
+    covers = part.window or f"from {to_text(part.start_at)}"
+    return SalesNavigatorExportFailedError(
+        f"The {export.title} failed: LinkedIn ended job {part.job_id} ({covers}) with {part.status}."
+        f" {advice}",
+        status=str(part.status),
+        job_id=part.job_id,
+        retryable=retryable,
+    )

@@ -1,0 +1,62 @@
+"""Rest.li 2.0.0 encoding and decoding, from the Rest.li protocol specification.
+
+Structure (``( ) , :`` and ``List``) stays raw, every value is percent-encoded once, completely. A URN
+that is itself a single value is a value: all of it is encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+from urllib.parse import quote, unquote
+
+PROTOCOL_VERSION = "2.0.0"
+
+# What a URL parameter may be: a value, a record of values, or a list of either.
+Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value]"
+
+
+def encode(value: Value) -> str:
+    """Encode one value for a URL path segment or a query parameter.
+
+    :param value: text, number, mapping or sequence; nested at will.
+    :returns: Rest.li 2.0 text, to be sent as it is: nothing may encode it again.
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return quote(value, safe="") or "''"
+        case Mapping():
+            return "(" + ",".join(f"{encode(key)}:{encode(item)}" for key, item in value.items()) + ")"
+        case _:
+            return "List(" + ",".join(map(encode, value)) + ")"
+
+
+def encode_query(parameters: Mapping[str, Value]) -> str:
+    """Encode query parameters, in the order given.
+
+    :returns: ``a=...&b=...`` without the question mark; empty for no parameters.
+    """
+    return "&".join(f"{quote(name, safe='')}={encode(value)}" for name, value in parameters.items())
+
+
+def decode_record(text: str) -> dict[str, str]:
+    """Decode a flat record such as ``(instanceId:foo,partner:bar)``, in any field order.
+
+    Keys of a batch answer come "reduced-encoded" (only reserved characters are escaped), which decodes
+    the same way as the full encoding.
+
+    :raises ValueError: the text is not a flat record.
+    """
+    if not (text.startswith("(") and text.endswith(")")):
+        raise ValueError(f"not a Rest.li record: {text!r}")
+    fields: dict[str, str] = {}
+    for field in filter(None, text[1:-1].split(",")):
+        name, colon, value = field.partition(":")
+        if not colon or any(reserved in value for reserved in "():"):
+            raise ValueError(f"not a flat Rest.li record: {text!r}")
+        fields[unquote(name)] = "" if value == "''" else unquote(value)
+    return fields

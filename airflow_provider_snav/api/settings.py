@@ -1,0 +1,169 @@
+"""What a ``snav`` connection says, checked once, and which hosts may be shown a token."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorHostError
+
+DEFAULT_BASE_URL = "https://api.linkedin.com/v2"
+DEFAULT_TOKEN_URL = "https://www.linkedin.com/oauth/v2/accessToken"
+DEFAULT_TIMEOUT = 30.0
+
+_LINKEDIN = (".linkedin.com", ".licdn.com")
+# Stricter than any URL parser: what it lets through, every HTTP library reads the same way. No
+# userinfo, no backslash, no blank, nothing outside ASCII.
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:[/?](?:(?!\\)[!-~])*)?",
+    re.IGNORECASE,
+)
+_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port of a URL."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str, what: str) -> Self:
+        """:raises SalesNavigatorHostError: not a plain http(s) URL, or http beyond this machine."""
+        match = _URL.fullmatch(url)
+        if not match:
+            raise SalesNavigatorHostError(
+                f"{what} is not a plain https URL; no token was sent to it. (User names, blanks and"
+                " characters outside ASCII are refused.)"
+            )
+        scheme, host = match["scheme"].lower(), match["host"].lower()
+        origin = cls(scheme, host, int(match["port"] or _PORTS[scheme]))
+        if scheme == "http" and not origin.is_loopback:
+            raise SalesNavigatorHostError(
+                f"{what} uses plain http to {host}, which would show the token to the network; nothing was"
+                " sent. Use https; http is for loopback addresses only."
+            )
+        return origin
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def names(self) -> set[str]:
+        """How ``download_hosts`` may name it: with its port, and without where the port is the default."""
+        named = {f"{self.host}:{self.port}"}
+        return named | {self.host} if self.port == _PORTS[self.scheme] else named
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One ``snav`` connection; see the README for its fields. ``repr`` shows no secret."""
+
+    base_url: str = DEFAULT_BASE_URL
+    access_token: str | None = field(default=None, repr=False)
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    token_url: str = DEFAULT_TOKEN_URL
+    download_hosts: frozenset[str] = frozenset()
+    http_timeout: float = DEFAULT_TIMEOUT
+    tls_verify: bool | str = True
+
+    @classmethod
+    def of_connection(
+        cls, host: str | None, login: str | None, password: str | None, extra: Mapping[str, Any]
+    ) -> Self:
+        """Read an Airflow connection.
+
+        :raises SalesNavigatorConfigurationError: a field cannot be what it says.
+        """
+        settings = cls(
+            base_url=(host or DEFAULT_BASE_URL).rstrip("/"),
+            access_token=_secret(password, "password"),
+            client_id=login or None,
+            client_secret=_secret(extra.get("client_secret"), "client_secret"),
+            refresh_token=_secret(extra.get("refresh_token"), "refresh_token"),
+            token_url=extra.get("token_url") or DEFAULT_TOKEN_URL,
+            download_hosts=_hosts(extra.get("download_hosts")),
+            http_timeout=_seconds(extra.get("http_timeout")),
+            tls_verify=_tls_verify(extra.get("tls_verify")),
+        )
+        Origin.of(settings.base_url, "The connection's host (the API base URL)")
+        Origin.of(settings.token_url, "The connection's token_url")
+        return settings
+
+    @property
+    def secrets(self) -> list[str]:
+        """What the log must never show."""
+        return [text for text in (self.access_token, self.client_secret, self.refresh_token) if text]
+
+    def check_download(self, url: str) -> None:
+        """Refuse a download URL that is not LinkedIn's, the API's own host or one the connection names.
+
+        :raises SalesNavigatorHostError: names the host, never the URL.
+        """
+        origin = Origin.of(url, "The download URL")
+        if origin.names & self.download_hosts or origin == Origin.of(self.base_url, "The API base URL"):
+            return
+        if origin.scheme == "https" and origin.port == 443 and origin.host.endswith(_LINKEDIN):
+            return
+        raise SalesNavigatorHostError(
+            f"The download URL points to {origin.host}:{origin.port}, which is not LinkedIn's; no token was"
+            " sent there. If it is meant, add the host to download_hosts in the connection's extra."
+        )
+
+
+def _secret(value: Any, name: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.isascii() or any(c.isspace() for c in value):
+        raise SalesNavigatorConfigurationError(
+            f"The connection's {name} is not a token: it holds blanks, line breaks or characters outside"
+            " ASCII. Copy it again."
+        )
+    return value
+
+
+def _hosts(value: Any) -> frozenset[str]:
+    # The connection form has no list field: there it is text, one name or several with commas.
+    hosts = value.replace(",", " ").split() if isinstance(value, str) else value or []
+    if not isinstance(hosts, Sequence) or not all(isinstance(host, str) for host in hosts):
+        raise SalesNavigatorConfigurationError("The connection's download_hosts is not a list of host names.")
+    for host in hosts:
+        if not _URL.fullmatch(f"https://{host}") or re.search(r"[/?]", host):
+            raise SalesNavigatorConfigurationError(
+                f"The connection's download_hosts holds {host!r}: give exact names such as"
+                " 'files.example.com' or 'files.example.com:8443', without scheme, path or wildcard."
+            )
+    return frozenset(host.lower() for host in hosts)
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = float(DEFAULT_TIMEOUT if value in (None, "") else value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < 3600:
+        raise SalesNavigatorConfigurationError(
+            f"The connection's http_timeout={value!r} is not a number of seconds above 0 and below 3600."
+        )
+    return seconds
+
+
+def _tls_verify(value: Any) -> bool | str:
+    if value in (None, "") or isinstance(value, bool):
+        return value is not False
+    words = {"true": True, "false": False}
+    return words.get(str(value).lower(), str(value))

@@ -1,0 +1,25 @@
+"""How a driver talks to a generator that decides but does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[T]):
+    """The generator is done; ``value`` is its result."""
+
+    value: T
+
+
+def resume(steps: Generator[S, Any, T], reply: object) -> S | Finished[T]:
+    """Send what came of the last step and get the next; the first reply is None."""
+    try:
+        return steps.send(reply)
+    except StopIteration as end:
+        return Finished(end.value)
