@@ -1,0 +1,72 @@
+"""``python -m airflow_provider_snav.sandbox``: a Sales Navigator to point an Airflow at."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from airflow_provider_snav.sandbox.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> str | None:
+    """Serve until Ctrl-C or SIGTERM. Returns what went wrong, if anything did."""
+    options = _parser().parse_args(arguments)
+    try:
+        from airflow_provider_snav.sandbox.server import Sandbox
+    except ModuleNotFoundError as missing:
+        return f"The sandbox needs {missing.name}: pip install 'airflow-provider-snav[sandbox]'"
+
+    try:
+        sandbox = Sandbox(
+            options.port,
+            speed=options.speed,
+            enforce_scopes=not options.any_token,
+            chunked_downloads=options.chunked,
+            bulk_bytes=options.bulk_bytes,
+        )
+    except (OSError, OverflowError) as error:
+        return f"Port {options.port} cannot be used ({error}); choose another with --port."
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with sandbox:
+        sys.stdout.write(
+            f"Sales Navigator sandbox: {sandbox.base_url}\n"
+            f"Access token: {sandbox.access_token}\n"
+            f"export AIRFLOW_CONN_SNAV_DEFAULT={shlex.quote(sandbox.connection_json())}\n"
+        )
+        sys.stdout.flush()
+        stop.wait()
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_snav.sandbox",
+        description="A Sales Navigator that runs on your laptop.",
+    )
+    parser.add_argument("--port", type=int, default=8900, help="0 takes a free port (default: %(default)s)")
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=Settings().speed,
+        help="simulated seconds a job lives per second; it hurries jobs only (default: %(default)s,"
+        " an analytics export takes 3 seconds)",
+    )
+    parser.add_argument("--any-token", action="store_true", help="let any valid token serve every call")
+    parser.add_argument("--chunked", action="store_true", help="send downloads without a Content-Length")
+    parser.add_argument(
+        "--bulk-bytes", type=int, default=0, metavar="N", help="pad each file to at least N bytes"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

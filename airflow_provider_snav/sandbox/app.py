@@ -1,0 +1,218 @@
+"""The ASGI application: which path is which call, and what happens to a request on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from airflow_provider_snav.sandbox.backend import Backend
+from airflow_provider_snav.sandbox.downloads import HangUp, download, signed_download
+from airflow_provider_snav.sandbox.exports import (
+    analytics_job_status,
+    create_analytics_job,
+    create_crm_job,
+    crm_job_status,
+)
+from airflow_provider_snav.sandbox.faults import Answer, CallKind, Delay, LoseAnswer, Reset
+from airflow_provider_snav.sandbox.resources import (
+    association,
+    batch_associations,
+    contracts,
+    sales_access_tokens,
+)
+from airflow_provider_snav.sandbox.restli import (
+    PROTOCOL_VERSION,
+    Call,
+    RestliError,
+    check_protocol,
+    check_size,
+    request_ids,
+    untunnel,
+)
+from airflow_provider_snav.sandbox.tokens import OAuthError, Scope
+
+log = logging.getLogger("airflow_provider_snav.sandbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One documented call.
+
+    Attributes:
+        path: of the raw path; its group, if any, is handed to ``answer``.
+        scope: what the token must allow; None where ``answer`` itself decides who may call.
+        restli: whether the Rest.li protocol header is demanded.
+    """
+
+    kind: CallKind
+    method: str
+    path: re.Pattern[str]
+    answer: Callable[[Backend, Call, str], Response]
+    scope: Scope | None = None
+    restli: bool = True
+
+
+def _access_token(backend: Backend, call: Call, _: str) -> Response:
+    return backend.tokens.exchange(call)
+
+
+def _at(path: str) -> re.Pattern[str]:
+    return re.compile(re.escape(path).replace(r"\{key\}", "([^/]+)"))
+
+
+ENDPOINTS = (
+    Endpoint(CallKind.CONTRACTS, "GET", _at("/v2/salesContracts"), contracts, Scope.ANALYTICS),
+    Endpoint(
+        CallKind.CREATE, "POST", _at("/v2/salesAnalyticsExportJobs"), create_analytics_job, Scope.ANALYTICS
+    ),
+    Endpoint(
+        CallKind.STATUS,
+        "GET",
+        _at("/v2/salesAnalyticsExportJobs/{key}"),
+        analytics_job_status,
+        Scope.ANALYTICS,
+    ),
+    Endpoint(
+        CallKind.CREATE, "POST", _at("/v2/crmDataValidationExportJobs"), create_crm_job, Scope.VALIDATION
+    ),
+    Endpoint(
+        CallKind.STATUS, "GET", _at("/v2/crmDataValidationExportJobs/{key}"), crm_job_status, Scope.VALIDATION
+    ),
+    Endpoint(CallKind.SALES_TOKEN, "GET", _at("/v2/salesAccessTokens"), sales_access_tokens, Scope.DISPLAY),
+    Endpoint(
+        CallKind.ASSOCIATIONS,
+        "GET",
+        _at("/v2/salesNavigatorProfileAssociations/{key}"),
+        association,
+        Scope.PROFILES,
+    ),
+    Endpoint(
+        CallKind.ASSOCIATIONS,
+        "GET",
+        _at("/v2/salesNavigatorProfileAssociations"),
+        batch_associations,
+        Scope.PROFILES,
+    ),
+    Endpoint(CallKind.DOWNLOAD, "GET", _at("/ambry/"), download),
+    Endpoint(CallKind.DOWNLOAD, "GET", _at("/signed/"), signed_download, restli=False),
+    Endpoint(CallKind.TOKEN, "POST", _at("/oauth/v2/accessToken"), _access_token, restli=False),
+)
+_QUERY_IS_SECRET = (CallKind.DOWNLOAD, CallKind.TOKEN, CallKind.UNKNOWN)
+
+
+class SandboxApp:
+    """Answers requests from a `Backend`.
+
+    Args:
+        backend: what the sandbox knows.
+        hang_up: ends the connection from a client's address: with a reset, or by closing it once all
+            that was written has left.
+    """
+
+    def __init__(self, backend: Backend, hang_up: Callable[[tuple[str, int], bool], None]) -> None:
+        self._backend = backend
+        self._hang_up = hang_up
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        call = await _read(request)
+        kind = _kind(call.path)
+        delay = self._backend.faults.take(kind, Delay)
+        if delay:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_disconnected(receive), delay.by.total_seconds())
+        response = self._respond(kind, call)
+        self._note(kind, call, response)
+        if response is None:
+            await self._drop(call, receive, reset=True)
+            return
+        try:
+            await response(scope, receive, send)
+        except HangUp:
+            await self._drop(call, receive, reset=False)
+
+    def _respond(self, kind: CallKind, call: Call) -> Response | None:
+        """The answer, or None for a connection that breaks before it has come."""
+        match self._backend.faults.take(kind, Answer, Reset):
+            case Reset():
+                return None
+            case Answer(status, body, headers):
+                response = Response(body, status, headers)
+            case _:
+                response = self._answer(call)
+                succeeded = response.status_code < HTTPStatus.BAD_REQUEST
+                if succeeded and self._backend.faults.take(kind, LoseAnswer):
+                    return None
+        response.headers.update(request_ids())
+        return response
+
+    def _answer(self, call: Call) -> Response:
+        try:
+            check_size(call)
+            call = untunnel(call)
+            endpoint, key = _endpoint(call)
+            if endpoint.restli:
+                check_protocol(call)
+            if endpoint.scope:
+                self._backend.tokens.authorize(call, endpoint.scope)
+            response = endpoint.answer(self._backend, call, key)
+        except (RestliError, OAuthError) as error:
+            return error.answer()
+        if endpoint.restli:
+            response.headers["X-RestLi-Protocol-Version"] = PROTOCOL_VERSION
+        return response
+
+    def _note(self, kind: CallKind, call: Call, response: Response | None) -> None:
+        status = response.status_code if response else None
+        self._backend.record(kind, status, call)
+        query = f"?{call.query}" if call.query and kind not in _QUERY_IS_SECRET else ""
+        log.info("%s %s%s: %s", call.method, call.path, query, status or "connection reset")
+
+    async def _drop(self, call: Call, receive: Receive, *, reset: bool) -> None:
+        self._hang_up(call.client, reset)
+        # The server would answer 500 for an application that ends before the connection has.
+        await _disconnected(receive)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read(request: Request) -> Call:
+    headers: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for name, value in request.headers.items():
+        headers[name] += (value,)
+    return Call(
+        request.method,
+        request.scope["raw_path"].decode("latin-1"),
+        request.scope["query_string"].decode("latin-1"),
+        dict(headers),
+        await request.body(),
+        request.scope["client"],
+    )
+
+
+def _kind(path: str) -> CallKind:
+    return next((one.kind for one in ENDPOINTS if one.path.fullmatch(path)), CallKind.UNKNOWN)
+
+
+def _endpoint(call: Call) -> tuple[Endpoint, str]:
+    matches = [(one, match) for one in ENDPOINTS if (match := one.path.fullmatch(call.path))]
+    if not matches:
+        raise RestliError(HTTPStatus.NOT_FOUND, f"Could not find resource {call.path}")
+    for endpoint, match in matches:
+        if endpoint.method == call.method:
+            return endpoint, "".join(match.groups())
+    raise RestliError(HTTPStatus.METHOD_NOT_ALLOWED, f"{call.method} is not supported on {call.path}")

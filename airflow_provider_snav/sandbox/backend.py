@@ -1,0 +1,68 @@
+"""All that a sandbox knows, in one place for its endpoints."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from airflow_provider_snav.sandbox.clock import Clock
+from airflow_provider_snav.sandbox.faults import CallKind, FaultQueue
+from airflow_provider_snav.sandbox.jobs import JobStore
+from airflow_provider_snav.sandbox.restli import Call
+from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.tokens import TokenStore
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One request as it came over the wire, and what became of it.
+
+    ``status`` is None when the connection was reset instead of an answer. ``at`` is epoch ms. Header
+    names are in lower case. What may hold a token is here in full, and left out of ``repr``.
+    """
+
+    kind: CallKind
+    status: int | None
+    at: int
+    method: str
+    path: str
+    query: str = field(repr=False)
+    headers: Mapping[str, tuple[str, ...]] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Backend:
+    """The state behind the endpoints. Each part is thread-safe by itself.
+
+    Args:
+        origin: scheme, host and port under which clients reach the sandbox.
+    """
+
+    def __init__(self, origin: str, settings: Settings, clock: Clock) -> None:
+        self.origin = origin
+        self.settings = settings
+        self.clock = clock
+        self.tokens = TokenStore(settings, clock)
+        self.jobs = JobStore(settings, clock)
+        self.faults = FaultQueue()
+        self._lock = threading.Lock()
+        self._records: list[RequestRecord] = []
+
+    def record(self, kind: CallKind, status: int | None, call: Call) -> None:
+        record = RequestRecord(
+            kind, status, self.clock.now(), call.method, call.path, call.query, call.headers, call.body
+        )
+        with self._lock:
+            self._records.append(record)
+
+    def records(self) -> list[RequestRecord]:
+        with self._lock:
+            return list(self._records)
+
+    def reset(self) -> None:
+        self.faults.clear()
+        self.jobs.clear()
+        self.tokens.restore()
+        with self._lock:
+            self._records.clear()

@@ -1,0 +1,174 @@
+"""What can go wrong between a client and Sales Navigator, to be ordered by a test.
+
+A fault waits in the sandbox's queue for the first call of its kind on which it can bite, bites
+``times`` times, and is gone. Faults of one sort bite in the order they were given::
+
+    sandbox.fault("status", http_error(503), times=2)
+    sandbox.fault("download", Cut(after_bytes=1000))
+    sandbox.fault("create", LoseAnswer())
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TypeVar
+
+from airflow_provider_snav.sandbox.restli import RestliError
+
+
+class CallKind(StrEnum):
+    """What a request is about; ``UNKNOWN`` is any path the documents do not know."""
+
+    CONTRACTS = "contracts"
+    CREATE = "create"
+    STATUS = "status"
+    DOWNLOAD = "download"
+    SALES_TOKEN = "sales_token"
+    ASSOCIATIONS = "associations"
+    TOKEN = "token"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """This is answered, and the call never reaches Sales Navigator."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The connection is reset before any answer, and the call has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoseAnswer:
+    """The call takes effect (a job is created), then the connection is reset before any answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Nothing is heard for this long; then all goes on as if nothing had been."""
+
+    by: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A download stops after this many bytes.
+
+    The connection is closed although more was announced; or, ``cleanly``, the answer ends as if
+    that were all, and only ``rowCount`` can tell.
+    """
+
+    after_bytes: int
+    cleanly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A download answers 302.
+
+    Without ``to`` it leads to an address of this sandbox, unknown to the documents, that serves the
+    file without Authorization and answers 400 to a client that sends its token along.
+    """
+
+    to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrongRowCount:
+    """A status says this many rows more than the file has."""
+
+    by: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredUrl:
+    """The download URLs of a status have expired the moment they are seen."""
+
+
+Fault = Answer | Reset | LoseAnswer | Delay | Cut | Redirect | WrongRowCount | ExpiredUrl
+F = TypeVar("F", bound=Fault)
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def http_error(status: int, message: str | None = None, *, service_error_code: int | None = None) -> Answer:
+    """An error with Rest.li's body, for instance ``http_error(401, service_error_code=65601)``."""
+    known = HTTPStatus(status)
+    body = RestliError(known, message or known.phrase, service_error_code).body()
+    return Answer(status, json.dumps(body).encode(), {"X-RestLi-Error-Response": "true", **_JSON})
+
+
+def html_page(status: int = 502) -> Answer:
+    """An error page of the edge: neither Rest.li nor JSON."""
+    page = f"<!DOCTYPE html><html><body><h1>{status} {HTTPStatus(status).phrase}</h1></body></html>"
+    return Answer(status, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
+
+
+def garbage_json(status: int = 200) -> Answer:
+    """An answer that says it is JSON and stops in the middle."""
+    return Answer(status, b'{"value":{"id":', dict(_JSON))
+
+
+def throttled(*, retry_after: int | None = None, daily: bool = False) -> Answer:
+    """A 429 (error-handling, rate-limits).
+
+    Args:
+        retry_after: seconds for the ``Retry-After`` header, which LinkedIn does not document.
+        daily: the budget of the day is spent; there is no use in trying before midnight UTC.
+    """
+    limit = "throttle APPLICATION_AND_MEMBER DAY limit" if daily else "throttle limit"
+    body: dict[str, object] = {
+        "message": f"Resource level {limit} for calls to this resource is reached.",
+        "status": 429,
+    }
+    if daily:
+        body |= {"serviceErrorCode": 101, "code": "TOO_MANY_REQUESTS"}
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return Answer(429, json.dumps(body).encode(), {"X-RestLi-Error-Response": "true", **_JSON, **headers})
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    kind: CallKind | None
+    fault: Fault
+    times: int | None
+
+
+class FaultQueue:
+    """The faults that have not bitten yet. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+
+    def add(self, kind: CallKind | None, fault: Fault, times: int | None) -> None:
+        if times is not None and times < 1:
+            raise ValueError(f"A fault bites at least once, not {times} times")
+        with self._lock:
+            self._waiting.append(_Waiting(kind, fault, times))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._waiting.clear()
+
+    def take(self, kind: CallKind, *sorts: type[F]) -> F | None:
+        """The first fault of these sorts for a call of this kind, counted as having bitten."""
+        with self._lock:
+            for waiting in self._waiting:
+                if waiting.kind in (kind, None) and isinstance(waiting.fault, sorts):
+                    if waiting.times is not None:
+                        waiting.times -= 1
+                        if waiting.times == 0:
+                            self._waiting.remove(waiting)
+                    return waiting.fault
+        return None

@@ -1,0 +1,152 @@
+"""Export jobs and the download URLs they hand out."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from http import HTTPStatus
+from itertools import count
+
+from airflow_provider_snav.sandbox.clock import MILLISECOND, Clock
+from airflow_provider_snav.sandbox.data import Action, CsvFile, files
+from airflow_provider_snav.sandbox.restli import RestliError
+from airflow_provider_snav.sandbox.settings import Settings
+
+ENQUEUED = "ENQUEUED"
+PROCESSING = "PROCESSING"
+COMPLETED = "COMPLETED"
+
+_ENQUEUED_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One export job. All times are epoch ms; the window is closed.
+
+    ``urn`` is the contract, or the CRM instance. ``script`` is what `Sandbox.script_statuses` gave it.
+    """
+
+    job_id: int
+    action: Action
+    urn: str
+    start_at: int
+    end_at: int
+    created_at: int
+    script: tuple[str, ...] = ()
+    statuses_served: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a download URL stands for, and until when (epoch ms)."""
+
+    action: Action
+    file: CsvFile
+    expires_at: int
+
+
+class JobStore:
+    """The jobs of a sandbox. Thread-safe."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ids = count(100_001)
+        self._jobs: dict[int, Job] = {}
+        self._leases: dict[str, Lease] = {}
+        self._scripts: deque[tuple[str, ...]] = deque()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._jobs.clear()
+            self._leases.clear()
+            self._scripts.clear()
+
+    def snapshot(self) -> dict[int, Job]:
+        with self._lock:
+            return dict(self._jobs)
+
+    def script(self, statuses: tuple[str, ...], jobs: int) -> None:
+        with self._lock:
+            self._scripts.extend([statuses] * jobs)
+
+    def create(self, action: Action, urn: str, start_at: int, end_at: int, *, now: int) -> Job:
+        with self._lock:
+            script = self._scripts.popleft() if self._scripts else ()
+            job = Job(next(self._ids), action, urn, start_at, end_at, now, script)
+            self._jobs[job.job_id] = job
+            return job
+
+    def poll(self, job_id: str, urn: str, *, crm: bool) -> tuple[Job, str]:
+        """The job and the status it has now; a scripted job takes one step.
+
+        Raises:
+            RestliError: 404 for an id that never was, has expired, or belongs to another ``urn``.
+        """
+        with self._lock:
+            job = self._jobs.get(int(job_id)) if job_id.isascii() and job_id.isdigit() else None
+            ttl = self._settings.job_ttl // MILLISECOND
+            if (
+                job is None
+                or job.urn != urn
+                or (job.action is Action.CRM_VALIDATION) != crm
+                or self._clock.now() - job.created_at >= ttl
+            ):
+                raise RestliError(HTTPStatus.NOT_FOUND, f"No export job {job_id} exists")
+            status = self._status(job)
+            job = replace(job, statuses_served=(*job.statuses_served, status))
+            self._jobs[job.job_id] = job
+            return job, status
+
+    def files(self, job: Job) -> tuple[CsvFile, ...]:
+        return files(
+            job.action,
+            job.urn,
+            job.start_at,
+            job.end_at,
+            rows_per_part=self._settings.rows_per_part,
+            bulk_bytes=self._settings.bulk_bytes,
+        )
+
+    def lease(self, job: Job, ttl: timedelta) -> list[tuple[str, Lease]]:
+        """New tokens for the download URLs of a job, one for each of its files."""
+        expires_at = self._clock.now() + ttl // MILLISECOND
+        leases = [(_lease_token(), Lease(job.action, file, expires_at)) for file in self.files(job)]
+        with self._lock:
+            self._leases.update(leases)
+        return leases
+
+    def leased(self, token: str) -> Lease:
+        """What a token of a download URL stands for.
+
+        Raises:
+            RestliError: 404 for a URL that never was, 401 for one that has expired
+                (exporting-user-activity, note 2).
+        """
+        with self._lock:
+            lease = self._leases.get(token)
+        if lease is None:
+            raise RestliError(HTTPStatus.NOT_FOUND, "No such download")
+        if lease.expires_at <= self._clock.now():
+            raise RestliError(HTTPStatus.UNAUTHORIZED, "The download URL has expired")
+        return lease
+
+    def _status(self, job: Job) -> str:
+        if job.script:
+            return job.script[min(len(job.statuses_served), len(job.script) - 1)]
+        crm = job.action is Action.CRM_VALIDATION
+        takes = self._settings.crm_processing if crm else self._settings.analytics_processing
+        takes_ms = takes / MILLISECOND
+        lived_ms = (self._clock.now() - job.created_at) * self._settings.speed
+        if lived_ms >= takes_ms:
+            return COMPLETED
+        # The CRM documents know no ENQUEUED.
+        return ENQUEUED if lived_ms < takes_ms * _ENQUEUED_SHARE and not crm else PROCESSING
+
+
+def _lease_token() -> str:
+    return "AQ" + secrets.token_urlsafe(96)

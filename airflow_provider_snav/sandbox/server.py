@@ -1,0 +1,259 @@
+"""The sandbox as a server in a thread, and the handle a test has on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from airflow_provider_snav.sandbox.app import SandboxApp
+from airflow_provider_snav.sandbox.backend import Backend, RequestRecord
+from airflow_provider_snav.sandbox.clock import Clock
+from airflow_provider_snav.sandbox.data import CsvFile
+from airflow_provider_snav.sandbox.faults import CallKind, Fault
+from airflow_provider_snav.sandbox.jobs import Job
+from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.tokens import MEMBER_SCOPES, Scope
+
+HOST = "127.0.0.1"
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Sandbox:
+    """A Sales Navigator on 127.0.0.1, for the length of a ``with`` block.
+
+    A sandbox is entered once::
+
+        with Sandbox(speed=10_000) as sandbox:
+            sandbox.script_statuses("PROCESSING", "FAILED_DUE_TO_DATA_DELAY")
+            sandbox.fault("status", http_error(503), times=2)
+
+    Everything here may be used from any thread.
+
+    Args:
+        port: where to listen; 0 takes a free port.
+        clock: where the real time comes from, in epoch seconds.
+        settings: fields of `Settings`; those not named keep their defaults.
+
+    Attributes:
+        base_url: the API's base, without a slash at the end.
+        token_url: the OAuth token endpoint.
+
+    Raises:
+        OSError: the port is taken.
+        TypeError: there is no such setting.
+    """
+
+    def __init__(self, port: int = 0, *, clock: Callable[[], float] = time.time, **settings: Any) -> None:
+        chosen = Settings(**settings)
+        self._socket = _listen(port)
+        self.port: int = self._socket.getsockname()[1]
+        origin = f"http://{HOST}:{self.port}"
+        self.base_url = f"{origin}/v2"
+        self.token_url = f"{origin}/oauth/v2/accessToken"
+        self._clock = Clock(clock)
+        self._backend = Backend(origin, chosen, self._clock)
+        self._server = _Server(self._backend)
+        self._thread = threading.Thread(target=self._serve, name="snav-sandbox", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server.settled.wait()
+        if not self._server.started:
+            raise RuntimeError("The sandbox could not start; its thread has said why")
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.stop()
+        self._thread.join()
+
+    @property
+    def settings(self) -> Settings:
+        """Its fields may be changed while the sandbox runs."""
+        return self._backend.settings
+
+    @property
+    def access_token(self) -> str:
+        """A member token with the scopes of analytics and of sales access tokens."""
+        return self._backend.tokens.access_token
+
+    @property
+    def client_id(self) -> str:
+        return self._backend.tokens.client.client_id
+
+    @property
+    def client_secret(self) -> str:
+        return self._backend.tokens.client.client_secret
+
+    @property
+    def refresh_token(self) -> str:
+        return self._backend.tokens.client.refresh_token
+
+    def connection_json(
+        self, *, access_token: bool = True, client_credentials: bool = True, refresh_token: bool = False
+    ) -> str:
+        """An Airflow connection to this sandbox, as the text of an ``AIRFLOW_CONN_…`` variable.
+
+        Args:
+            access_token: carry the member token.
+            client_credentials: carry client id and secret, which mint application tokens.
+            refresh_token: carry the refresh token, which renews the member token.
+        """
+        connection: dict[str, object] = {"conn_type": "snav", "host": self.base_url}
+        extra = {"token_url": self.token_url}
+        if access_token:
+            connection["password"] = self.access_token
+        if client_credentials:
+            connection["login"] = self.client_id
+            extra["client_secret"] = self.client_secret
+        if refresh_token:
+            extra["refresh_token"] = self.refresh_token
+        return json.dumps({**connection, "extra": extra})
+
+    def issue_token(self, *scopes: Scope, ttl: timedelta = timedelta(days=60)) -> str:
+        """A new access token; without ``scopes``, a member's with all a member's scopes."""
+        return self._backend.tokens.issue(frozenset(scopes) or MEMBER_SCOPES, ttl)
+
+    def revoke_token(self, token: str) -> None:
+        self._backend.tokens.revoke(token)
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """Every request so far, in the order of their answers."""
+        return self._backend.records()
+
+    @property
+    def jobs(self) -> dict[int, Job]:
+        """Every job by its id, in the order of their creation."""
+        return self._backend.jobs.snapshot()
+
+    @property
+    def created_jobs(self) -> list[Job]:
+        return list(self.jobs.values())
+
+    def files(self, job_id: int) -> tuple[CsvFile, ...]:
+        """The files a job exports: what should have landed."""
+        return self._backend.jobs.files(self.jobs[job_id])
+
+    def script_statuses(self, *statuses: str, jobs: int = 1) -> None:
+        """The next ``jobs`` to be created answer these statuses, one a poll, and then stay with the last.
+
+        Any text will do. What a job answers to its creation is not part of the script.
+        """
+        if not statuses:
+            raise ValueError("A script needs at least one status")
+        self._backend.jobs.script(statuses, jobs)
+
+    def fault(self, kind: CallKind | str | None, fault: Fault, *, times: int | None = 1) -> None:
+        """Let something go wrong; see `faults`.
+
+        Args:
+            kind: a `CallKind` or its value; None for a call of any kind.
+            fault: what goes wrong.
+            times: how often; None for always.
+
+        Raises:
+            ValueError: there is no such kind of call.
+        """
+        self._backend.faults.add(None if kind is None else CallKind(kind), fault, times)
+
+    def advance(self, by: timedelta) -> None:
+        """Put the sandbox's clock forward: tokens, URLs and jobs age, and "now" is later."""
+        self._clock.advance(by)
+
+    def reset(self) -> None:
+        """Forget requests, jobs, scripts, faults and all tokens but ``access_token``, which is valid again.
+
+        Settings and clock stay as they are.
+        """
+        self._backend.reset()
+
+    def _serve(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._server.settled.set()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, started and stopped at once: by itself it looks ten times a second whether to stop.
+
+    h11 and asyncio's own loop, whatever faster ones are installed: a sandbox behaves alike everywhere.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        config = uvicorn.Config(
+            SandboxApp(backend, self._hang_up),
+            http="h11",
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+        )
+        super().__init__(config)
+        self.settled = threading.Event()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """From any thread: end as soon as possible."""
+        self.should_exit = True
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.settled.set()
+        # A tick renews the Date header.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), timeout=1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.gather(*self.server_state.tasks)
+
+    def _hang_up(self, client: tuple[str, int], reset: bool) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport.get_extra_info("peername") != client:
+                continue
+            if reset:
+                peer = connection.transport.get_extra_info("socket")
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                connection.transport.abort()
+            else:
+                connection.transport.close()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen()
+    except (OSError, OverflowError):
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,78 @@
+"""What a sandbox can be told to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One element of ``salesContracts`` (sales-contracts, quoted in exporting-user-activity)."""
+
+    contract: str
+    name: str
+    description: str | None = None
+    has_reporting_access: bool = True
+
+
+DEFAULT_CONTRACTS = (
+    Contract("urn:li:contract:123456", "Northwind Sales", "All regions"),
+    Contract("urn:li:contract:234567", "Northwind Partners"),
+    Contract("urn:li:contract:345678", "Northwind Recruiting", has_reporting_access=False),
+)
+DEFAULT_CRM_INSTANCES = ("urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)",)
+
+
+@dataclass(kw_only=True, slots=True)
+class Settings:
+    """Settings of a sandbox. They are read at every call, so a test may change them on the way.
+
+    Jobs:
+        speed: simulated seconds a job lives per real second. It hurries the processing of jobs and
+            nothing else: export windows, tokens and download URLs follow the real clock.
+        analytics_processing: simulated time an analytics job takes; the documents say up to half an hour.
+        crm_processing: the same for CRM data validation; the documents say up to two hours.
+        job_ttl: age at which a job id is forgotten (crm-data-validation-export: a week).
+
+    Who and what exists:
+        contracts: what ``salesContracts`` lists.
+        crm_instances: URNs that may export CRM data validation; any other gets a 403.
+        next_links: put a rel=next link into ``paging.links`` of ``salesContracts``.
+
+    Tokens:
+        enforce_scopes: False lets any valid token serve every call, whatever its family.
+        application_token_ttl: lifetime of a 2-legged token; LinkedIn's is 30 minutes.
+        member_token_ttl: lifetime of a 3-legged token; LinkedIn's is 60 days.
+
+    Downloads:
+        download_url_ttl: lifetime of a download URL. The samples say one hour, one document says three.
+        chunked_downloads: stream files without a ``Content-Length``.
+        rows_per_part: rows of one CRM file; a bigger export comes in several files.
+        bulk_bytes: when not 0, every file is padded to at least this many bytes, see `data.CsvFile`.
+        clamp_crm_start: begin a CRM export 30 days back at most, as the sample of
+            crm-data-validation-export suggests.
+        next_export_repeats_start: answer ``nextExportStartAt`` equal to ``exportStartAt``, as in that
+            same sample, instead of ``exportEndAt``.
+    """
+
+    speed: float = 400.0
+    analytics_processing: timedelta = timedelta(minutes=20)
+    crm_processing: timedelta = timedelta(minutes=90)
+    job_ttl: timedelta = timedelta(days=7)
+
+    contracts: Sequence[Contract] = DEFAULT_CONTRACTS
+    crm_instances: Sequence[str] = DEFAULT_CRM_INSTANCES
+    next_links: bool = False
+
+    enforce_scopes: bool = True
+    application_token_ttl: timedelta = timedelta(minutes=30)
+    member_token_ttl: timedelta = timedelta(days=60)
+
+    download_url_ttl: timedelta = timedelta(hours=1)
+    chunked_downloads: bool = False
+    rows_per_part: int = 1000
+    bulk_bytes: int = 0
+    clamp_crm_start: bool = True
+    next_export_repeats_start: bool = False
