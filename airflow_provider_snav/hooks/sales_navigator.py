@@ -1,0 +1,303 @@
+"""Sales Navigator from a worker and from the triggerer.
+
+What to send and what an answer means is decided in :mod:`airflow_provider_snav.api`; the two hooks here run
+those decisions over requests and over aiohttp, and are otherwise the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Self, TypeVar
+
+import requests
+
+from airflow_provider_snav._clock import now
+from airflow_provider_snav._compat import (
+    AirflowNotFoundException,
+    BaseHook,
+    amask_secret,
+    get_async_connection,
+    get_async_extra_dejson,
+    mask_secret,
+)
+from airflow_provider_snav.api import calls
+from airflow_provider_snav.api.credentials import Grant, Minted, offer
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
+from airflow_provider_snav.api.exchange import (
+    Call,
+    Credential,
+    NeedToken,
+    Reply,
+    Request,
+    RetryPolicy,
+    Sleep,
+    Step,
+    exchange,
+    open_download,
+)
+from airflow_provider_snav.api.models import Contract, ExportJob, ExportType
+from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.steps import Finished, resume
+from airflow_provider_snav.api.windows import Window, parse_time
+from airflow_provider_snav.hooks.tokens import aget_token, get_token
+from airflow_provider_snav.hooks.transport import (
+    AiohttpTransport,
+    Download,
+    RequestsTransport,
+    StreamedResponse,
+)
+
+T = TypeVar("T")
+
+
+class _Hook(BaseHook):
+    """What both hooks share: the connection, and the generators they drive."""
+
+    conn_name_attr = "snav_conn_id"
+    default_conn_name = "snav_default"
+    conn_type = "snav"
+    hook_name = "LinkedIn Sales Navigator"
+    retry_policy = RetryPolicy()
+
+    def __init__(self, snav_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.snav_conn_id = snav_conn_id
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """The connection form before Airflow 3.2; later ones read the provider info."""
+        return {
+            "hidden_fields": ["port", "schema"],
+            "relabeling": {
+                "password": "Member access token",
+                "login": "OAuth client id",
+                "host": "API base URL",
+            },
+            "placeholders": {"host": "https://api.linkedin.com/v2"},
+        }
+
+    def _missing_connection(self) -> SalesNavigatorConfigurationError:
+        return SalesNavigatorConfigurationError(
+            f"There is no connection {self.snav_conn_id!r}. Create one of type snav (LinkedIn Sales"
+            " Navigator) with a member access token as its password. Nothing was sent."
+        )
+
+    def _exchange(self, call: Call[T], settings: Settings) -> Generator[Step, Reply, T]:
+        return exchange(call, settings.base_url, self.retry_policy, random.random)
+
+    def _all_contracts(self, settings: Settings) -> Generator[Step, Reply, list[Contract]]:
+        return calls.list_all_contracts(lambda call: self._exchange(call, settings))
+
+    @staticmethod
+    def _create_analytics_export(
+        export_type: str,
+        contract: str | int,
+        start_at: str | int | dt.datetime,
+        end_at: str | int | dt.datetime,
+    ) -> Call[ExportJob]:
+        window = Window(parse_time(start_at, "start_at"), parse_time(end_at, "end_at"))
+        window.check(now())
+        return calls.create_analytics_export(
+            ExportType.parse(export_type), contract, window.start_at, window.end_at
+        )
+
+
+class SalesNavigatorHook(_Hook):
+    """Sales Navigator for workers, over requests.
+
+    Every method raises a :class:`~airflow_provider_snav.api.errors.SalesNavigatorError`: a
+    ``SalesNavigatorConfigurationError`` before anything is sent, a ``SalesNavigatorApiError`` by status, or a
+    ``SalesNavigatorConnectionError`` when there was no answer.
+
+    :param snav_conn_id: a connection of type ``snav``, read at the first call.
+    """
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection, read once."""
+        try:
+            conn = self.get_connection(self.snav_conn_id)
+        except AirflowNotFoundException:
+            raise self._missing_connection() from None
+        settings = Settings.of_connection(conn.host, conn.login, conn.password, conn.extra_dejson)
+        for secret in settings.secrets:
+            mask_secret(secret)
+        return settings
+
+    @cached_property
+    def _transport(self) -> RequestsTransport:
+        return RequestsTransport(self.settings)
+
+    def get_conn(self) -> requests.Session:
+        """The session all calls go through; it holds no token."""
+        return self._transport.session
+
+    def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
+        """All contracts the member has a seat on. Document: Exporting User Activity.
+
+        :param reporting_access_only: only those whose data the member may export.
+        """
+        contracts = self._drive(self._all_contracts(self.settings))
+        return [each for each in contracts if each.has_reporting_access or not reporting_access_only]
+
+    def create_analytics_export(
+        self,
+        export_type: str,
+        contract: str | int,
+        start_at: str | int | dt.datetime,
+        end_at: str | int | dt.datetime,
+    ) -> ExportJob:
+        """Submit one job for exactly this closed range. Document: Sales Analytics Export Jobs.
+
+        :param export_type: ``activity``, ``seat`` or ``activity_outcome``.
+        :param contract: URN or number.
+        :param start_at: first moment exported: aware datetime, epoch milliseconds or ISO 8601 text.
+        :param end_at: last moment exported, likewise.
+        """
+        return self.run(self._create_analytics_export(export_type, contract, start_at, end_at))
+
+    def get_analytics_export(self, job_id: int, contract: str | int) -> ExportJob:
+        """Read one job's status. Document: Sales Analytics Export Jobs."""
+        return self.run(calls.get_analytics_export(job_id, contract))
+
+    @contextmanager
+    def download(self, url: str, credential: Credential = Credential.MEMBER) -> Iterator[Download]:
+        """Stream one file. Document: Exporting User Activity, "Download the Export".
+
+        :param url: a job's download URL, fetched just before; it lives an hour or so.
+        :param credential: the token family of the job.
+        """
+        opened = self._drive(
+            open_download(url, credential, self.settings.check_download, self.retry_policy, random.random)
+        )
+        assert isinstance(opened, StreamedResponse)
+        with opened.source:
+            yield Download(opened.source)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make the cheapest true call; Airflow's Test button shows the sentence."""
+        try:
+            contracts = self.list_contracts()
+        except SalesNavigatorError as error:
+            return False, str(error)
+        reporting = sum(contract.has_reporting_access for contract in contracts)
+        return True, f"The member token works: {len(contracts)} contracts, {reporting} with reporting access."
+
+    def run(self, call: Call[T]) -> T:
+        """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
+        return self._drive(self._exchange(call, self.settings))
+
+    def close(self) -> None:
+        """Close the connections kept for reuse."""
+        self._transport.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _mint(self, grant: Grant) -> Minted:
+        minted = self.run(grant.call())
+        for secret in minted.secrets:
+            mask_secret(secret)
+        return minted
+
+    def _drive(self, steps: Generator[Step, Reply, T]) -> T:
+        reply: Reply = None
+        while True:
+            step = resume(steps, reply)
+            match step:
+                case Request():
+                    reply = self._transport.send(step)
+                case NeedToken(credential, refused):
+                    reply = get_token(offer(self.settings, credential), refused, self._mint)
+                case Sleep(seconds, reason):
+                    self.log.info("Waiting %.1f s: %s", seconds, reason)
+                    time.sleep(seconds)
+                    reply = None
+                case Finished():
+                    return step.value
+
+
+class SalesNavigatorAsyncHook(_Hook):
+    """Sales Navigator for the triggerer, over aiohttp.
+
+    Methods and errors are those of :class:`SalesNavigatorHook`, awaited. Files are for workers to download.
+    ``async with`` keeps the HTTP session open between calls.
+
+    :param snav_conn_id: a connection of type ``snav``, read once.
+    """
+
+    settings: Settings
+
+    async def __aenter__(self) -> Self:
+        self._held = await AiohttpTransport(await self._load()).__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._held.__aexit__(*error)
+
+    async def _load(self) -> Settings:
+        if "settings" not in self.__dict__:
+            try:
+                conn = await get_async_connection(self.snav_conn_id)
+            except AirflowNotFoundException:
+                raise self._missing_connection() from None
+            extra = await get_async_extra_dejson(conn)
+            self.settings = Settings.of_connection(conn.host, conn.login, conn.password, extra)
+            for secret in self.settings.secrets:
+                await amask_secret(secret)
+        return self.settings
+
+    async def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
+        """See :meth:`SalesNavigatorHook.list_contracts`."""
+        contracts = await self._drive(self._all_contracts(await self._load()))
+        return [each for each in contracts if each.has_reporting_access or not reporting_access_only]
+
+    async def create_analytics_export(
+        self,
+        export_type: str,
+        contract: str | int,
+        start_at: str | int | dt.datetime,
+        end_at: str | int | dt.datetime,
+    ) -> ExportJob:
+        """See :meth:`SalesNavigatorHook.create_analytics_export`."""
+        return await self.run(self._create_analytics_export(export_type, contract, start_at, end_at))
+
+    async def get_analytics_export(self, job_id: int, contract: str | int) -> ExportJob:
+        """See :meth:`SalesNavigatorHook.get_analytics_export`."""
+        return await self.run(calls.get_analytics_export(job_id, contract))
+
+    async def run(self, call: Call[T]) -> T:
+        """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
+        return await self._drive(self._exchange(call, await self._load()))
+
+    async def _mint(self, grant: Grant) -> Minted:
+        minted = await self.run(grant.call())
+        for secret in minted.secrets:
+            await amask_secret(secret)
+        return minted
+
+    async def _drive(self, steps: Generator[Step, Reply, T]) -> T:
+        reply: Reply = None
+        async with AiohttpTransport(self.settings) as transport:
+            while True:
+                step = resume(steps, reply)
+                match step:
+                    case Request():
+                        reply = await transport.send(step)
+                    case NeedToken(credential, refused):
+                        reply = await aget_token(offer(self.settings, credential), refused, self._mint)
+                    case Sleep(seconds, reason):
+                        self.log.info("Waiting %.1f s: %s", seconds, reason)
+                        await asyncio.sleep(seconds)
+                        reply = None
+                    case Finished():
+                        return step.value

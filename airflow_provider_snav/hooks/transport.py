@@ -1,0 +1,213 @@
+"""HTTP, twice: requests for workers, aiohttp for the triggerer. No decision is taken here.
+
+Both send every URL byte for byte as the core built it, ignore netrc (it would replace our bearer token),
+obey the environment's proxy and CA settings, and keep URLs and tokens out of every failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pathlib
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Self
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import certifi
+import requests
+import yarl
+from requests.utils import get_environ_proxies, select_proxy
+
+from airflow_provider_snav import __version__
+from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.errors import SalesNavigatorIncompleteDownloadError
+from airflow_provider_snav.api.exchange import NoAnswer, Request, Response, Token
+from airflow_provider_snav.api.settings import Settings
+
+CHUNK_BYTES = 1 << 20
+_USER_AGENT = f"airflow-provider-snav/{__version__}"
+
+
+def _reason(error: BaseException) -> str:
+    """The failure's kind and the system's words; the error's own text would show the URL."""
+    words = None
+    cause: BaseException | None = error
+    while cause:
+        words = getattr(cause, "strerror", None) or words
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__} ({words})" if words else type(error).__name__
+
+
+def _ca_bundle(settings: Settings) -> bool | str:
+    """What to verify servers against: the connection's choice, else the variables requests knows."""
+    if settings.tls_verify is not True:
+        return settings.tls_verify
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedResponse(Response):
+    """A 200 answer whose body has not been read."""
+
+    source: requests.Response
+
+
+class _BearerAuth(requests.auth.AuthBase):
+    """Given as ``auth`` even without a token: else requests takes a login from a netrc file."""
+
+    def __init__(self, token: Token | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token.value}"
+        return request
+
+
+class RequestsTransport:
+    """Sends core requests over one requests session, which holds no token."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def session(self) -> requests.Session:
+        session = requests.Session()
+        session.headers["User-Agent"] = _USER_AGENT
+        return session
+
+    def send(self, request: Request) -> Response | NoAnswer:
+        try:
+            answer = self._open(request)
+            headers = _lower(answer.headers)
+            if request.stream and answer.status_code == requests.codes.ok:
+                return StreamedResponse(answer.status_code, headers, b"", now(), answer)
+            with answer:
+                return Response(answer.status_code, headers, answer.content, now())
+        except requests.RequestException as error:
+            return NoAnswer(_reason(error))
+
+    def _open(self, request: Request) -> requests.Response:
+        prepared = self.session.prepare_request(
+            requests.Request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                data=request.body,
+                auth=_BearerAuth(request.token),
+            )
+        )
+        # requests tidies what it takes for untidy ("%7E", "/../"); LinkedIn parses and signs the text.
+        prepared.url = request.url
+        environment = self.session.merge_environment_settings(
+            request.url, {}, request.stream, _ca_bundle(self._settings), None
+        )
+        return self.session.send(
+            prepared, timeout=self._settings.http_timeout, allow_redirects=False, **environment
+        )
+
+
+class Download:
+    """The bytes of one export file, as they come.
+
+    :param length: bytes announced by Content-Length, None when the server announced none.
+    """
+
+    def __init__(self, source: requests.Response) -> None:
+        self._source = source
+        length = source.headers.get("content-length", "")
+        self.length = int(length) if length.isdecimal() else None
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Chunks of at most 1 MiB.
+
+        :raises SalesNavigatorIncompleteDownloadError: the stream broke off or was shorter than announced.
+        """
+        received = 0
+        try:
+            for chunk in self._source.iter_content(CHUNK_BYTES):
+                received += len(chunk)
+                yield chunk
+        except requests.RequestException as error:
+            raise self._broke_off(received, _reason(error)) from None
+        if self.length is not None and received < self.length:
+            raise self._broke_off(received, "the server closed the connection")
+
+    def _broke_off(self, received: int, reason: str) -> SalesNavigatorIncompleteDownloadError:
+        announced = "an unknown number of" if self.length is None else self.length
+        return SalesNavigatorIncompleteDownloadError(
+            f"The download broke off after {received} of {announced} bytes: {reason}."
+        )
+
+
+@lru_cache(maxsize=8)
+def _tls(ca_bundle: bool | str) -> ssl.SSLContext | bool:
+    """A context as requests would make it; made once, since each costs tens of milliseconds."""
+    if ca_bundle is False:
+        return False
+    path = certifi.where() if ca_bundle is True else str(ca_bundle)
+    if pathlib.Path(path).is_dir():
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)
+
+
+class _LoopSession:
+    """The aiohttp session all triggers of one event loop share."""
+
+    def __init__(self) -> None:
+        self.session = aiohttp.ClientSession(headers={"User-Agent": _USER_AGENT})
+        self.users = 0
+
+
+_loop_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
+
+
+class AiohttpTransport:
+    """Sends core requests over the loop's session, which its last user closes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        if loop not in _loop_sessions:
+            _loop_sessions[loop] = _LoopSession()
+        self._shared = _loop_sessions[loop]
+        self._shared.users += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shared.users -= 1
+        if not self._shared.users:
+            del _loop_sessions[asyncio.get_running_loop()]
+            await self._shared.session.close()
+
+    async def send(self, request: Request) -> Response | NoAnswer:
+        headers = dict(request.headers)
+        if request.token:
+            headers["Authorization"] = f"Bearer {request.token.value}"
+        timeout = self._settings.http_timeout
+        try:
+            async with self._shared.session.request(
+                request.method,
+                # A plain string would be decoded and encoded again, turning values into structure.
+                yarl.URL(request.url, encoded=True),
+                headers=headers,
+                data=request.body,
+                allow_redirects=False,
+                # Not trust_env: with it aiohttp reads netrc too.
+                proxy=select_proxy(request.url, get_environ_proxies(request.url)),
+                ssl=_tls(_ca_bundle(self._settings)),
+                timeout=aiohttp.ClientTimeout(total=4 * timeout, sock_connect=timeout, sock_read=timeout),
+            ) as answer:
+                return Response(answer.status, _lower(answer.headers), await answer.read(), now())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return NoAnswer(_reason(error))
