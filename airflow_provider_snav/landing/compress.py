@@ -1,0 +1,68 @@
+"""Compression of what lands: a stream in, the same bytes out on every run."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+
+CompressionKind = Literal["gzip", "zstd"]
+
+SUFFIXES: Mapping[CompressionKind | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
+"""What a file name ends with, by the kind of compression."""
+
+if TYPE_CHECKING:
+    from zstandard import ZstdCompressionObj
+
+_GZIP_WRAPPER = 16 + zlib.MAX_WBITS
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """One file's compression. Feed every byte, then append what ``flush`` returns, once.
+
+    :param suffix: what the file's name ends with, such as ``.gz``.
+    :param compress: takes bytes, returns the compressed bytes that are ready (often none).
+    :param flush: returns the rest.
+    """
+
+    suffix: str
+    compress: Callable[[bytes], bytes]
+    flush: Callable[[], bytes]
+
+
+def compressor(kind: CompressionKind | None) -> Compressor:
+    """Start compressing one file.
+
+    The same input compresses to the same bytes with the same library: no time and no file name go in,
+    so an object's ``sha256`` changes only when its content does.
+
+    :param kind: None hands the bytes through as they are.
+    :raises SalesNavigatorConfigurationError: ``zstandard`` is not installed, or the kind is unknown.
+    """
+    if kind is None:
+        return Compressor(SUFFIXES[kind], compress=lambda data: data, flush=lambda: b"")
+    if kind == "gzip":
+        # zlib writes a gzip header without name or time; gzip.GzipFile has to be talked out of both.
+        member = zlib.compressobj(wbits=_GZIP_WRAPPER)
+        return Compressor(SUFFIXES[kind], member.compress, member.flush)
+    if kind == "zstd":
+        frame = _zstd_frame()
+        return Compressor(SUFFIXES[kind], frame.compress, frame.flush)
+    raise SalesNavigatorConfigurationError(
+        f'compression is None, "gzip" or "zstd", not {kind!r}. Nothing was sent.'
+    )
+
+
+def _zstd_frame() -> ZstdCompressionObj:
+    try:
+        from zstandard import ZstdCompressor
+    except ImportError as error:
+        raise SalesNavigatorConfigurationError(
+            'compression="zstd" needs the zstandard library: install airflow-provider-snav[zstd] on the '
+            'workers, or use compression="gzip". Nothing was sent.'
+        ) from error
+    return ZstdCompressor(write_checksum=True).compressobj()

@@ -1,0 +1,320 @@
+"""Landing one export: every file downloaded and verified before the first becomes visible."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_snav.api import calls
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorApiError,
+    SalesNavigatorDestinationError,
+    SalesNavigatorError,
+    SalesNavigatorIncompleteDownloadError,
+    SalesNavigatorLandingError,
+    SalesNavigatorNotFoundError,
+    SalesNavigatorRowCountError,
+)
+from airflow_provider_snav.api.models import Export, ExportJob, JobStatus, Slice
+from airflow_provider_snav.api.windows import to_text
+from airflow_provider_snav.landing.compress import SUFFIXES, CompressionKind, compressor
+from airflow_provider_snav.landing.names import belongs_to, file_names, manifest_name
+from airflow_provider_snav.landing.records import CsvProfile
+from airflow_provider_snav.landing.staged import Stage, open_stage, uri_of
+from airflow_provider_snav.landing.unpack import unpack
+
+if TYPE_CHECKING:
+    from airflow_provider_snav._compat import ObjectStoragePath
+    from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+_TRIES = 3
+_EXPIRED = (401, 403, 404, 410)
+_PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to land.
+
+    :param stem: what every file name begins with.
+    :param attempt: tells this try from others that may still be running.
+    """
+
+    stem: str
+    attempt: str
+    if_exists: Literal["overwrite", "fail"] = "overwrite"
+    compression: CompressionKind | None = None
+    verify: bool = True
+    manifest: bool = False
+    max_parallel: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LandedFile:
+    """One file as it lies on the store. ``bytes`` and ``sha256`` are of the object, compressed or not."""
+
+    uri: str
+    rows: int
+    bytes: int
+    sha256: str
+    columns: list[str]
+    job_id: int | None
+    start_at: str
+    end_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file to come: the ``position``-th URL of a slice's job."""
+
+    part: Slice
+    job: ExportJob
+    position: int
+    path: ObjectStoragePath
+
+
+class _StoppedError(Exception):
+    """Another file failed; this one need not go on."""
+
+
+class Landing:
+    """Lands the files of one completed Export in one folder.
+
+    :param folder: where; created if the store has folders.
+    :param log: gets a line about progress every ten seconds.
+    """
+
+    def __init__(
+        self, hook: SalesNavigatorHook, export: Export, folder: ObjectStoragePath, terms: Terms, log: Any
+    ) -> None:
+        self._hook = hook
+        self._export = export
+        self._folder = folder
+        self._terms = terms
+        self._log = log
+        self._stages: dict[str, Stage] = {}
+        self._published = 0
+        self._stop = threading.Event()
+        self._progress = _Progress(log)
+
+    def run(self) -> list[LandedFile]:
+        """Download, verify, publish, tidy up.
+
+        :returns: one entry a file, in order of time.
+        :raises SalesNavigatorLandingError: nothing was published.
+        :raises SalesNavigatorApiError: LinkedIn refused; nothing was published.
+        """
+        existing = self._existing()
+        if existing and self._terms.if_exists == "fail":
+            raise _already_there(self._folder, existing)
+        jobs = [self._completed_job(part) for part in self._export.slices]
+        try:
+            parts = self._parts(jobs)
+            files = self._stage_all(parts)
+            self._check_rows(parts, files)
+            self._publish(parts, files)
+        finally:
+            for stage in self._stages.values():
+                stage.discard()
+        return files
+
+    def fate(self, error: SalesNavigatorError) -> str:
+        """What an error left behind, and what a retry will do."""
+        left = "Nothing was published; files of earlier runs are untouched."
+        if self._published:
+            left = f"{self._published} of {len(self._stages)} files had been published already."
+        return f"{left} A retry lands the whole export again." if error.retryable else left
+
+    def _existing(self) -> list[str]:
+        """Names in the folder that belong to this export."""
+        fs = self._folder.fs
+        fs.invalidate_cache()
+        try:
+            names = (
+                str(path).rstrip("/").rpartition("/")[2] for path in fs.ls(self._folder.path, detail=False)
+            )
+            return sorted(name for name in names if belongs_to(self._terms.stem, name))
+        except FileNotFoundError:
+            return []
+
+    def _completed_job(self, part: Slice) -> ExportJob:
+        try:
+            job = self._hook.run(calls.get_job(self._export, part))
+        except SalesNavigatorNotFoundError as error:
+            raise error.because("The job has expired (it lives one week): clear the export task.") from None
+        if job.status != JobStatus.COMPLETED or not job.download_urls:
+            raise SalesNavigatorLandingError(
+                f"Job {part.job_id} is {job.status} and has no file: wait for the export before landing it."
+            )
+        return job
+
+    def _parts(self, jobs: Sequence[ExportJob]) -> list[_Part]:
+        suffix = SUFFIXES[self._terms.compression]
+        names = file_names(self._terms.stem, sum(len(job.download_urls) for job in jobs), suffix)
+        return [
+            _Part(part, job, position, self._folder / names.pop(0))
+            for part, job in zip(self._export.slices, jobs, strict=True)
+            for position in range(len(job.download_urls))
+        ]
+
+    def _stage_all(self, parts: Sequence[_Part]) -> list[LandedFile]:
+        self._progress.start(len(parts))
+        pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-landing")
+        try:
+            futures = [pool.submit(self._stage_with_renewals, part) for part in parts]
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            # Also when this thread is interrupted: the others must be told before they are awaited.
+            self._stop.set()
+            pool.shutdown(cancel_futures=True)
+        errors = [future.exception() for future in futures if not future.cancelled()]
+        for error in errors:
+            if error and not isinstance(error, _StoppedError):
+                raise error
+        return [future.result() for future in futures]
+
+    def _stage_with_renewals(self, part: _Part) -> LandedFile:
+        """Stage one file. Its URL is a lease: renewed when it expires, even in the middle."""
+        job = part.job
+        for tries in count(1):
+            try:
+                return self._stage(part, job.download_urls[part.position])
+            except (SalesNavigatorApiError, SalesNavigatorIncompleteDownloadError) as error:
+                if tries == _TRIES or getattr(error, "status_code", 401) not in _EXPIRED:
+                    raise
+                self._log.warning(
+                    "Download %s of %s failed, asking for a new URL: %s", tries, part.path.name, error
+                )
+                job = self._completed_job(part.part)
+                if part.position >= len(job.download_urls):
+                    raise SalesNavigatorLandingError(
+                        f"Job {job.job_id} now has {len(job.download_urls)} files, not"
+                        f" {len(part.job.download_urls)}"
+                    ) from None
+        raise AssertionError("unreachable")
+
+    def _stage(self, part: _Part, url: str) -> LandedFile:
+        stage = open_stage(part.path, attempt=self._terms.attempt)
+        self._stages[part.path.name] = stage
+        try:
+            return self._write(part, url, stage)
+        except BaseException:
+            stage.discard()
+            raise
+
+    def _write(self, part: _Part, url: str, stage: Stage) -> LandedFile:
+        profile, packer, digest, size = CsvProfile(), compressor(self._terms.compression), sha256(), 0
+        with self._hook.download(url) as download:
+            for chunk in chain(unpack(download), [b""]):
+                if self._stop.is_set():
+                    raise _StoppedError
+                profile.feed(chunk)
+                packed = packer.compress(chunk) if chunk else packer.flush()
+                if packed:
+                    digest.update(packed)
+                    stage.write(packed)
+                    size += len(packed)
+                self._progress.add(len(chunk))
+        profile.finish()
+        stage.seal()
+        self._progress.done()
+        return LandedFile(
+            uri=stage.uri,
+            rows=profile.rows,
+            bytes=size,
+            sha256=digest.hexdigest(),
+            columns=list(profile.columns),
+            job_id=part.part.job_id,
+            start_at=to_text(part.part.start_at),
+            end_at=to_text(part.part.end_at) if part.part.end_at else None,
+        )
+
+    def _check_rows(self, parts: Sequence[_Part], files: Sequence[LandedFile]) -> None:
+        for job in {part.job.job_id: part.job for part in parts}.values():
+            rows = sum(file.rows for file in files if file.job_id == job.job_id)
+            if job.row_count in (None, rows):
+                continue
+            message = f"Job {job.job_id} has {rows} rows where LinkedIn's rowCount says {job.row_count}."
+            if self._terms.verify:
+                raise SalesNavigatorRowCountError(
+                    f"{message} verify=False lands it as it is.",
+                    expected=job.row_count or 0,
+                    actual=rows,
+                )
+            self._log.warning("%s Landing it all the same, as verify=False says.", message)
+
+    def _publish(self, parts: Sequence[_Part], files: Sequence[LandedFile]) -> None:
+        manifest = manifest_name(self._terms.stem)
+        # It describes the files that are about to be replaced.
+        self._remove([manifest] if manifest in self._existing() else [])
+        for part, file in zip(parts, files, strict=True):
+            self._stages[part.path.name].publish()
+            self._published += 1
+            stored = part.path.fs.size(part.path.path)
+            if stored != file.bytes:
+                raise SalesNavigatorDestinationError(
+                    f"{file.uri} has {stored} bytes on the store where {file.bytes} were written."
+                )
+        self._remove(set(self._existing()) - {part.path.name for part in parts})
+        if self._terms.manifest:
+            self._write_manifest(self._folder / manifest, files)
+
+    def _write_manifest(self, path: ObjectStoragePath, files: Sequence[LandedFile]) -> None:
+        stage = open_stage(path, attempt=self._terms.attempt)
+        self._stages[path.name] = stage
+        stage.write(json.dumps({"files": [asdict(file) for file in files]}, indent=2).encode())
+        stage.seal()
+        stage.publish()
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self._folder / name
+            self._log.info("Removing %s, of an earlier run of this export", uri_of(path))
+            path.fs.rm_file(path.path)
+
+
+class _Progress:
+    """Says how far a landing has come, now and then. Shared by its threads."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+
+    def start(self, files: int) -> None:
+        self._files, self._done, self._bytes = files, 0, 0
+        self._began = self._told = time.monotonic()
+
+    def done(self) -> None:
+        with self._lock:
+            self._done += 1
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self._bytes += size
+            now = time.monotonic()
+            if now - self._told >= _PROGRESS_SECONDS:
+                self._told = now
+                mib = self._bytes / 2**20
+                self._log.info(
+                    "Landed %s of %s files so far, %.1f MiB, %.1f MiB/s",
+                    self._done,
+                    self._files,
+                    mib,
+                    mib / (now - self._began),
+                )
+
+
+def _already_there(folder: ObjectStoragePath, names: Sequence[str]) -> SalesNavigatorDestinationError:
+    error = SalesNavigatorDestinationError(
+        f"{uri_of(folder)} already holds {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}, and"
+        " if_exists='fail'. Remove them, or use if_exists='overwrite'."
+    )
+    error.retryable = False
+    return error

@@ -1,0 +1,206 @@
+"""Writing a file to a store so that a reader sees all of it or nothing.
+
+Closing a file that fsspec has open publishes it, even when the block around it failed. A :class:`Stage`
+parts the two: what is written and sealed lies on the store but is not visible until it is published.
+
+======================  ===========================================  ====================================
+protocols               the staged bytes are                         publishing them is
+======================  ===========================================  ====================================
+s3, s3a, s3n            a multipart upload                           one request, atomic
+gs, gcs                 a resumable upload                           one request, atomic [1]_
+file, local             a temporary sibling                          one ``rename(2)``, atomic
+sftp, ssh               a temporary sibling                          one rename, atomic, where the server
+                                                                     has OpenSSH's extension; else ``cp``
+all others, as abfs     a temporary sibling                          a copy on the server, then a delete
+======================  ===========================================  ====================================
+
+.. [1] Not in a zonal bucket (Rapid Storage), where gcsfs shows bytes as they are written.
+
+A process that is killed leaves its stage behind. Temporary siblings are found by :func:`leftover_of`. An
+abandoned upload is invisible but takes space: Google drops it after a week, S3 when the bucket has a
+lifecycle rule that aborts incomplete multipart uploads.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
+
+if TYPE_CHECKING:
+    from airflow_provider_snav._compat import ObjectStoragePath
+
+log = logging.getLogger(__name__)
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""How much of an upload is buffered, in bytes.
+
+S3 takes 10,000 parts of 5 MiB or more, Google multiples of 256 KiB: 8 MiB serves both and allows files of
+78 GiB. s3fs and adlfs hold three blocks at a time and would make them 50 MiB each.
+"""
+
+UNCOMMITTED_PROTOCOLS = ("s3", "s3a", "s3n", "gs", "gcs")
+"""Stores whose fsspec file keeps ``autocommit=False``. Others accept the keyword and publish all the same,
+or inherit a ``commit`` that does nothing, so support cannot be probed."""
+
+_LOCAL_PROTOCOLS = ("", "file", "local")
+_FOLDER_PROTOCOLS = (*_LOCAL_PROTOCOLS, "sftp", "ssh")
+_BLOCK_PROTOCOLS = ("abfs", "abfss", "adl")
+
+_ATTEMPT = re.compile(r"[\w-]+", re.ASCII)
+_LEFTOVER = re.compile(rf"\.(?P<name>.+)\.{_ATTEMPT.pattern}\.staged", re.ASCII)
+
+
+def open_stage(path: ObjectStoragePath, *, attempt: str) -> Stage:
+    """Start a file that will appear at ``path`` when it is published, and not before.
+
+    :param path: where the file is to lie. Its folder is created where the store has real folders.
+    :param attempt: tells this try from every other one at the same file: letters, digits, ``-``, ``_``.
+    :raises SalesNavigatorDestinationError: the store refused.
+    """
+    if not _ATTEMPT.fullmatch(attempt):
+        raise ValueError(f"attempt may hold letters, digits, - and _ only, not {attempt!r}")
+    if path.protocol in UNCOMMITTED_PROTOCOLS:
+        return _Upload(path, attempt)
+    return _TemporarySibling(path, attempt)
+
+
+def leftover_of(name: str) -> str | None:
+    """Return the file name a temporary sibling was to get, or None for the name of anything else."""
+    match = _LEFTOVER.fullmatch(name)
+    return match["name"] if match else None
+
+
+def uri_of(path: ObjectStoragePath) -> str:
+    """Return a path's URI as readers know it: without the connection id that ``str(path)`` carries."""
+    return f"{path.protocol or 'file'}://{path.path}"
+
+
+class Stage(ABC):
+    """One file between its first byte and its publication: write, seal, then publish or discard.
+
+    Every method but ``discard`` raises :class:`SalesNavigatorDestinationError` when the store refuses.
+    Use from one thread at a time.
+    """
+
+    _staged: str
+    """What to look for on the store, should it have to be removed by hand."""
+
+    def __init__(self, path: ObjectStoragePath, attempt: str) -> None:
+        self.uri = uri_of(path)
+        self._target = path.path
+        self._folder, _, self._name = self._target.rpartition("/")
+        self._sealed = self._settled = False
+        with self._reporting_refusal("opened for writing"):
+            self._fs: Any = path.fs
+            # Not path.open(): it would tell lineage of a temporary name, and takes 70 us for each write.
+            self._file: Any = self._open(path.protocol, attempt)
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``; chunks of 256 KiB and more are the fastest."""
+        with self._reporting_refusal("written"):
+            self._file.write(data)
+
+    def seal(self) -> None:
+        """End the file: its bytes are on the store and not visible, and their buffer is gone.
+
+        (Google takes multiples of 256 KiB before the end is known: less than that stays here.)
+        """
+        with self._reporting_refusal("written to its end"):
+            self._file.close()
+        self._sealed = True
+
+    def publish(self) -> None:
+        """Make the sealed file visible under its name, in place of any file that lies there."""
+        if not self._sealed:
+            raise ValueError("seal() must succeed before publish()")
+        with self._reporting_refusal("published"):
+            self._reveal()
+            # The folder may have been listed since the file was sealed.
+            self._fs.invalidate_cache(self._folder)
+        self._settled = True
+
+    def discard(self) -> None:
+        """Remove what was staged; after ``publish`` or a first ``discard``, do nothing.
+
+        Never raises: it runs when something has failed already. What could not be removed is logged.
+        """
+        if self._settled:
+            return
+        self._settled = True
+        try:
+            self._remove()
+        except Exception:
+            log.warning("Could not remove %s; it can be deleted", self._staged, exc_info=True)
+
+    @abstractmethod
+    def _open(self, protocol: str, attempt: str) -> Any: ...
+
+    @abstractmethod
+    def _reveal(self) -> None: ...
+
+    @abstractmethod
+    def _remove(self) -> None: ...
+
+    @contextmanager
+    def _reporting_refusal(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            raise SalesNavigatorDestinationError(
+                f"{self.uri} could not be {done}: {reason}. Check that the bucket or folder exists and has "
+                "room, and that the connection may write and delete there. A retry starts the file over."
+            ) from error
+
+
+class _Upload(Stage):
+    """Bytes go to the final name, in an upload the store shows to no one until it is committed."""
+
+    def _open(self, protocol: str, attempt: str) -> Any:
+        self._staged = f"the incomplete upload of {self.uri}"
+        return self._fs.open(self._target, "wb", autocommit=False, block_size=BLOCK_BYTES)
+
+    def _reveal(self) -> None:
+        self._file.commit()
+
+    def _remove(self) -> None:
+        # Left open, it would close itself when garbage collected, and start the upload anew to do so.
+        self._file.closed = True
+        self._file.discard()
+
+
+class _TemporarySibling(Stage):
+    """Bytes go to a hidden file in the same folder, which is then moved over the final name.
+
+    Hive, Spark and Trino take a leading dot for "not data", so not even a sibling left behind is read.
+    """
+
+    def _open(self, protocol: str, attempt: str) -> Any:
+        self._temporary = f"{self._folder}/.{self._name}.{attempt}.staged"
+        self._staged = f"the temporary file {self._temporary}"
+        self._local = protocol in _LOCAL_PROTOCOLS
+        if protocol in _FOLDER_PROTOCOLS:
+            self._fs.makedirs(self._folder, exist_ok=True)
+        # A block means something else to others: sshfs makes it the size of a packet servers then refuse.
+        options = {"block_size": BLOCK_BYTES} if protocol in _BLOCK_PROTOCOLS else {}
+        return self._fs.open(self._temporary, "wb", **options)
+
+    def _reveal(self) -> None:
+        if self._local:
+            # fsspec's own falls back to a copy, which a full disk would cut short over the old file.
+            Path(self._temporary).replace(self._target)
+        else:
+            self._fs.mv(self._temporary, self._target)
+
+    def _remove(self) -> None:
+        # It is about to be deleted: that its last bytes cannot be written does not matter.
+        with suppress(Exception):
+            self._file.close()
+        self._fs.rm_file(self._temporary)

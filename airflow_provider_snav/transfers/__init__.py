@@ -1,0 +1,1 @@
+"""Transfers for LinkedIn Sales Navigator."""

@@ -1,0 +1,133 @@
+"""From Sales Navigator to any storage Airflow knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar, Literal
+from uuid import uuid4
+
+from airflow_provider_snav._compat import BaseOperator, Context, ObjectStoragePath
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.landing.compress import compressor
+from airflow_provider_snav.landing.land import Landing, Terms
+from airflow_provider_snav.landing.names import own_stem, stem_of
+from airflow_provider_snav.operators.export_run import reporting
+
+
+class SalesNavigatorToObjectStorageOperator(BaseOperator):
+    """Lands a completed export as CSV files: all of them whole and verified, or none.
+
+    Files are streamed in constant memory, their records, bytes and SHA-256 counted on the way, compared with
+    LinkedIn's ``rowCount``, and published only when every file of the export is complete. Document: Exporting
+    User Activity, "Download the Export".
+
+    :param export: the output of an export operator or sensor.
+    :param destination: a folder, ``s3://conn_id@bucket/folder/``, ``gs://``, ``abfs://``, ``sftp://``,
+        ``file:///folder`` or any other scheme whose provider is installed.
+    :param filename: a name of your own; of several files each gets a ``.part-0001`` of its own. The default
+        carries type, contract and window, so that exports sharing a folder never share a file.
+    :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading.
+    :param compression: None, ``gzip`` or ``zstd``.
+    :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
+    :param manifest: write ``<stem>.manifest.json`` last, for readers that need all files or none.
+    :param max_parallel: files downloaded side by side.
+    :param object_storage_conn_id: the storage's connection, when the destination does not name it.
+    :param snav_conn_id: a connection of type ``snav``.
+    """
+
+    template_fields: Sequence[str] = (
+        "export",
+        "destination",
+        "filename",
+        "object_storage_conn_id",
+        "snav_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"export": "json"}
+    ui_color = "#dce6f1"
+
+    def __init__(
+        self,
+        *,
+        export: Mapping[str, Any],
+        destination: str,
+        filename: str | None = None,
+        if_exists: Literal["overwrite", "fail"] = "overwrite",
+        compression: Literal["gzip", "zstd"] | None = None,
+        verify: bool = True,
+        manifest: bool = False,
+        max_parallel: int = 4,
+        object_storage_conn_id: str | None = None,
+        snav_conn_id: str = "snav_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.export = export
+        self.destination = destination
+        self.filename = filename
+        self.if_exists = if_exists
+        self.compression = compression
+        self.verify = verify
+        self.manifest = manifest
+        self.max_parallel = max_parallel
+        self.object_storage_conn_id = object_storage_conn_id
+        self.snav_conn_id = snav_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Land the export.
+
+        :returns: one entry a file: ``uri``, ``rows``, ``bytes``, ``sha256``, ``columns``, ``job_id``,
+            ``start_at``, ``end_at``.
+        """
+        from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+        with reporting(lambda _: "Nothing was downloaded."):
+            export = Export.from_json(self.export)
+            terms = self._terms(export)
+            hook = SalesNavigatorHook(self.snav_conn_id)
+            landing = Landing(hook, export, self._folder(), terms, self.log)
+        with reporting(landing.fate), hook:
+            files = landing.run()
+        for file in files:
+            self.log.info(
+                "Landed %s: %s rows, %s bytes, sha256 %s", file.uri, file.rows, file.bytes, file.sha256
+            )
+        return [asdict(file) for file in files]
+
+    def _terms(self, export: Export) -> Terms:
+        if self.if_exists not in ("overwrite", "fail"):
+            raise SalesNavigatorConfigurationError(
+                f"if_exists={self.if_exists!r} is neither 'overwrite' nor 'fail'."
+            )
+        if self.max_parallel < 1:
+            raise SalesNavigatorConfigurationError(f"max_parallel={self.max_parallel!r} must be 1 or more.")
+        compressor(self.compression)
+        return Terms(
+            stem=own_stem(self.filename) if self.filename is not None else stem_of(export),
+            attempt=uuid4().hex[:8],
+            if_exists=self.if_exists,
+            compression=self.compression,
+            verify=self.verify,
+            manifest=self.manifest,
+            max_parallel=self.max_parallel,
+        )
+
+    def _folder(self) -> ObjectStoragePath:
+        try:
+            folder = ObjectStoragePath(self.destination, conn_id=self.object_storage_conn_id)
+            folder.fs  # noqa: B018  # resolves the connection here, not in the middle of a download
+        except (ValueError, ImportError) as error:
+            raise SalesNavigatorConfigurationError(
+                f"destination={_without_user(self.destination)!r} cannot be used: {error}. Give a folder"
+                " such"
+                " as"
+                " 's3://conn_id@bucket/folder/' and install the storage's provider (extras s3, gcs, azure,"
+                " sftp)."
+            ) from error
+        return folder
+
+
+def _without_user(uri: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", str(uri))

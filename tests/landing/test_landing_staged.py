@@ -1,0 +1,242 @@
+"""A file is visible whole or not at all, on every kind of store."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from landing_stores import S3Store, Store
+
+from airflow_provider_snav._compat import ObjectStoragePath
+from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
+from airflow_provider_snav.landing.staged import Stage, leftover_of, open_stage, uri_of
+
+MIB = 1024 * 1024
+SIZES = pytest.mark.parametrize("size", [0, 1, MIB, 12 * MIB], ids=["empty", "1 B", "1 MiB", "12 MiB"])
+SEALED = pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "half written"])
+
+
+def content_of(size: int) -> bytes:
+    return bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+
+
+def staged(path: ObjectStoragePath, content: bytes, *, sealed: bool = True) -> Stage:
+    stage = open_stage(path, attempt="try-1")
+    for start in range(0, len(content), MIB):
+        stage.write(content[start : start + MIB])
+    if sealed:
+        stage.seal()
+    return stage
+
+
+def land(path: ObjectStoragePath, content: bytes) -> None:
+    staged(path, content).publish()
+
+
+@SIZES
+def test_a_file_appears_whole_when_it_is_published_and_not_before(store: Store, size: int) -> None:
+    stage = staged(store.path("seats.csv"), content_of(size))
+    assert store.visible() == {}
+    stage.publish()
+    assert store.visible() == {"seats.csv": content_of(size)}
+    assert store.leftovers() == []
+
+
+@SIZES
+@SEALED
+def test_a_discarded_file_leaves_no_object_no_upload_and_no_temporary_file(
+    store: Store, size: int, sealed: bool
+) -> None:
+    staged(store.path("seats.csv"), content_of(size), sealed=sealed).discard()
+    gc.collect()
+    assert store.visible() == {}
+    assert store.leftovers() == []
+
+
+@SIZES
+@SEALED
+def test_the_file_that_lies_there_is_untouched_by_one_that_is_discarded(
+    store: Store, size: int, sealed: bool
+) -> None:
+    land(store.path("seats.csv"), b"yesterday")
+    stage = staged(store.path("seats.csv"), content_of(size), sealed=sealed)
+    assert store.visible() == {"seats.csv": b"yesterday"}
+    stage.discard()
+    assert store.visible() == {"seats.csv": b"yesterday"}
+
+
+@SIZES
+def test_publishing_replaces_the_file_that_lies_there(store: Store, size: int) -> None:
+    land(store.path("seats.csv"), b"yesterday")
+    land(store.path("seats.csv"), content_of(size))
+    assert store.visible() == {"seats.csv": content_of(size)}
+    assert store.leftovers() == []
+
+
+def test_the_size_read_after_publishing_is_the_new_one_even_where_listings_are_cached(store: Store) -> None:
+    path = store.path("seats.csv")
+    land(path, b"yesterday")
+    stage = staged(path, b"today, and longer")
+    list(path.parent.iterdir())
+    stage.publish()
+    assert path.stat().st_size == len(b"today, and longer")
+
+
+@SEALED
+def test_a_stage_that_is_forgotten_publishes_nothing(store: Store, sealed: bool) -> None:
+    stage = staged(store.path("seats.csv"), content_of(12 * MIB), sealed=sealed)
+    del stage
+    gc.collect()
+    assert store.visible() == {}
+
+
+def test_a_stage_that_was_not_sealed_cannot_be_published(store: Store) -> None:
+    stage = staged(store.path("seats.csv"), content_of(12 * MIB), sealed=False)
+    with pytest.raises(ValueError, match="seal"):
+        stage.publish()
+    stage.discard()
+    assert store.visible() == {}
+
+
+def test_discarding_after_publishing_keeps_the_file_and_says_nothing(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = staged(store.path("seats.csv"), content_of(12 * MIB))
+    stage.publish()
+    stage.discard()
+    assert store.visible() == {"seats.csv": content_of(12 * MIB)}
+    assert messages(caplog) == []
+
+
+def test_discarding_twice_is_discarding_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    stage = staged(store.path("seats.csv"), b"x")
+    stage.discard()
+    stage.discard()
+    assert messages(caplog) == []
+
+
+def test_a_temporary_file_that_cannot_be_removed_is_named_in_the_log(
+    local_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = staged(local_store.path("seats.csv"), b"x")
+    local_store.path(".seats.csv.try-1.staged").unlink()
+    stage.discard()
+    assert "/.seats.csv.try-1.staged" in messages(caplog)[0]
+
+
+def test_an_upload_that_cannot_be_aborted_is_named_in_the_log(
+    s3_store: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = staged(s3_store.path("seats.csv"), b"x")
+    s3_store.abort_uploads()
+    stage.discard()
+    assert uri_of(s3_store.path("seats.csv")) in messages(caplog)[0]
+
+
+def test_a_refusal_names_the_destination_without_its_connection(s3_store: Store) -> None:
+    path = ObjectStoragePath("s3://lake@no-such-bucket/seats.csv")
+    with pytest.raises(SalesNavigatorDestinationError, match=r"s3://no-such-bucket/seats\.csv") as refusal:
+        staged(path, content_of(12 * MIB))
+    assert "lake" not in str(refusal.value)
+    assert refusal.value.__cause__ is not None
+
+
+def test_a_folder_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"a file")
+    with pytest.raises(SalesNavigatorDestinationError, match="opened"):
+        open_stage(ObjectStoragePath(f"file://{tmp_path}/taken/seats.csv"), attempt="try-1")
+
+
+def test_a_folder_under_the_final_name_is_kept_and_the_file_is_not_put_inside_it(local_store: Store) -> None:
+    folder = Path(local_store.path("seats.csv").path)
+    folder.mkdir(parents=True)
+    stage = staged(local_store.path("seats.csv"), b"x")
+    with pytest.raises(SalesNavigatorDestinationError, match="published"):
+        stage.publish()
+    stage.discard()
+    assert list(folder.iterdir()) == []
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_disk_that_fills_up_keeps_the_old_file_and_no_half_of_the_new_one(local_store: Store) -> None:
+    land(local_store.path("seats.csv"), b"yesterday")
+    stage = open_stage(local_store.path("seats.csv"), attempt="try-1")
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, most))
+    try:
+        with pytest.raises(SalesNavigatorDestinationError, match="File too large"):
+            stage.write(content_of(2 * MIB))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    stage.discard()
+    assert local_store.files() == {"seats.csv": b"yesterday"}
+
+
+@pytest.mark.parametrize("attempt", ["", "a.b", "../up", "run 1", "näh"])
+def test_an_attempt_that_would_garble_a_file_name_is_refused(local_store: Store, attempt: str) -> None:
+    with pytest.raises(ValueError, match="attempt"):
+        open_stage(local_store.path("seats.csv"), attempt=attempt)
+
+
+def test_the_sibling_of_a_killed_attempt_is_recognised_and_nothing_else_is(local_store: Store) -> None:
+    staged(local_store.path("seats.part-1.csv.gz"), b"x")
+    assert [leftover_of(name) for name in local_store.leftovers()] == ["seats.part-1.csv.gz"]
+    for other in ("seats.csv", ".seats.csv", "seats.csv.try-1.staged", ".seats.staged"):
+        assert leftover_of(other) is None
+
+
+_GROWTH = """
+import sys
+from airflow_provider_snav._compat import ObjectStoragePath
+from airflow_provider_snav.landing.staged import open_stage
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+def staged(name, chunks):
+    stage = open_stage(ObjectStoragePath(sys.argv[1]) / name, attempt="try-1")
+    for _ in range(chunks):
+        stage.write(chunk)
+    stage.seal()
+    return stage
+
+chunk = bytes(1024 * 1024)
+staged("warm-up", 1).publish()
+before = peak()
+EXERCISE
+print(peak() - before)
+"""
+_ONE_LARGE_FILE = 'staged("large.csv", 300).publish()'
+_MANY_SMALL_PARTS = """
+parts = [staged(f"part-{number}.csv", 4) for number in range(40)]
+for part in parts:
+    part.publish()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak memory from /proc")
+@pytest.mark.parametrize("exercise", [_ONE_LARGE_FILE, _MANY_SMALL_PARTS], ids=["300 MiB", "40 x 4 MiB"])
+@pytest.mark.parametrize("stored_at", ["local_store", "s3_store"])
+def test_memory_stays_flat(exercise: str, stored_at: str, request: pytest.FixtureRequest) -> None:
+    folder = str(request.getfixturevalue(stored_at).folder)
+    script = _GROWTH.replace("EXERCISE", exercise)
+    run = subprocess.run(
+        [sys.executable, "-c", script, folder], env=os.environ, capture_output=True, text=True, check=True
+    )
+    growth = int(run.stdout.splitlines()[-1])
+    assert growth < 64 * MIB
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.name.startswith("airflow_provider_snav")
+    ]
