@@ -1,0 +1,82 @@
+"""What a task remembers between its tries: the Export, in Airflow's task state store (3.3 and later)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from airflow_provider_snav._compat import Context
+from airflow_provider_snav.api.errors import SalesNavigatorError
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.windows import to_text
+
+STATE_KEY = "snav_export"
+
+
+class TaskMemory:
+    """The Export this task instance submitted, kept across crashes, retries and clears.
+
+    Between LinkedIn's answer to a submission and the write that follows lies a moment in which a crash
+    loses the job id: the next try then submits once more. LinkedIn has no key that would prevent it.
+
+    :param context: of the running task.
+    :param export: at any stage; an Export of something else never meets this one's jobs.
+    :param enabled: the operator's ``durable``.
+    """
+
+    def __init__(self, context: Context, export: Export, *, enabled: bool) -> None:
+        self._store: Any = context.get("task_state_store") if enabled else None
+        self._fingerprint = _fingerprint(export)
+        task_instance = context["ti"]
+        # Clearing a finished task raises max_tries; a retry does not.
+        self._epoch = (getattr(task_instance, "max_tries", None) or 0) - (
+            getattr(context.get("task"), "retries", None) or 0
+        )
+
+    @property
+    def works(self) -> bool:
+        return self._store is not None
+
+    def recall(self) -> Export | None:
+        """The Export to go on with, None to begin anew.
+
+        Unfinished work is always taken up again. Finished work is only when this is a retry: clearing a
+        success asks for a new export.
+
+        :raises SalesNavigatorError: what is stored cannot be read; nothing may be submitted then.
+        """
+        stored = self._store.get(STATE_KEY) if self.works else None
+        if stored is None:
+            return None
+        try:
+            if stored["fingerprint"] != self._fingerprint:
+                return None
+            export = Export.from_json(stored["export"])
+            return None if export.is_completed and stored["epoch"] != self._epoch else export
+        except (KeyError, TypeError, ValueError) as error:
+            raise SalesNavigatorError(
+                f"The task state {STATE_KEY!r} cannot be read ({type(error).__name__}: {error}), so it is"
+                " unknown whether a job runs at LinkedIn. Delete that task state, then retry."
+            ) from None
+
+    def remember(self, export: Export) -> None:
+        """Store the Export, before anything else can go wrong."""
+        if self.works:
+            self._store.set(
+                STATE_KEY,
+                {"fingerprint": self._fingerprint, "epoch": self._epoch, "export": export.to_json()},
+            )
+
+
+def _fingerprint(export: Export) -> str:
+    """What was asked; it stays the same while the Export is submitted, halved and polled."""
+    last = export.slices[-1].window
+    asked = [
+        export.kind,
+        export.export_type,
+        export.subject,
+        to_text(export.slices[0].start_at),
+        last and to_text(last.until),
+    ]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

@@ -1,0 +1,185 @@
+"""One export on a worker: submit what the plan says, remember it, wait, and say what went wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_snav._clock import now
+from airflow_provider_snav._compat import AirflowFailException
+from airflow_provider_snav.api import calls
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorError,
+    SalesNavigatorExportFailedError,
+    SalesNavigatorNotFoundError,
+)
+from airflow_provider_snav.api.export_plan import Done, Remedies, Submit, lost, next_step, submitted
+from airflow_provider_snav.api.models import Export, ExportJob, Slice, has_failed
+from airflow_provider_snav.api.polling import (
+    Outcome,
+    Pause,
+    Poll,
+    PollSchedule,
+    Report,
+    Tick,
+    describe,
+    timed_out,
+    wait,
+)
+from airflow_provider_snav.api.steps import Finished, resume
+
+if TYPE_CHECKING:
+    from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+    from airflow_provider_snav.operators.durable import TaskMemory
+
+
+@contextmanager
+def reporting(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
+    """Complete every error with what became of the export; Airflow retries only what a retry can mend."""
+    try:
+        yield
+    except SalesNavigatorError as error:
+        error.because(fate(error))
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+class ExportRun:
+    """Drives one Export forward.
+
+    :param export: where it stands.
+    :param timeout: the operator's, for the message.
+    :param deadline: when waiting ends.
+    """
+
+    def __init__(
+        self,
+        hook: SalesNavigatorHook,
+        export: Export,
+        *,
+        remedies: Remedies,
+        schedule: PollSchedule,
+        timeout: dt.timedelta,
+        deadline: dt.datetime,
+        memory: TaskMemory,
+        log: Any,  # structlog's on Airflow 3, logging's on 2
+    ) -> None:
+        self.export = export
+        self.deadline = deadline
+        self.remedies = remedies
+        self.schedule = schedule
+        self._hook = hook
+        self._timeout = timeout
+        self._memory = memory
+        self._log = log
+
+    def reattach(self) -> None:
+        """Ask LinkedIn how the remembered jobs stand; one it no longer knows is submitted again."""
+        for index, part in enumerate(self.export.slices):
+            if part.job_id is None:
+                continue
+            try:
+                job = self._status(part)
+            except SalesNavigatorNotFoundError:
+                self._log.warning("LinkedIn no longer knows job %s; it will be submitted again.", part.job_id)
+                self.export = lost(self.export, index)
+            else:
+                self.export = self.export.with_slice(index, status=job.status)
+        self._memory.remember(self.export)
+
+    def submit(self) -> bool:
+        """Apply remedies and submit what is due.
+
+        :returns: True when the export is complete, False when it has to be waited for.
+        """
+        while True:
+            try:
+                plan = next_step(self.export, self.remedies, now())
+            except SalesNavigatorExportFailedError:
+                self._forget_failures()
+                raise
+            self.export = plan.export
+            for sentence in plan.remedies:
+                self._log.warning("%s", sentence)
+            if not isinstance(plan.step, Submit):
+                self._memory.remember(self.export)
+                return isinstance(plan.step, Done)
+            for index in plan.step.indexes:
+                job = self._hook.run(calls.create_job(self.export, self.export.slices[index]))
+                self.export = submitted(self.export, index, job.job_id, job.status)
+                self._memory.remember(self.export)
+                self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
+
+    def wait(self) -> None:
+        """Wait here, holding the worker, until there is something to submit or nothing left to wait for."""
+        steps = wait(self.export, self.remedies, self.schedule, self.deadline, now(), random.random)
+        tick: Tick | None = None
+        while True:
+            action = resume(steps, tick)
+            match action:
+                case Pause(seconds):
+                    time.sleep(seconds)
+                    tick = Tick(now())
+                case Poll(index):
+                    found = self._poll(self.export.slices[index])
+                    tick = Tick(now(), found)
+                case Finished():
+                    return self.take(action.value)
+
+    def take(self, report: Report) -> None:
+        """Take over what a wait found.
+
+        :raises SalesNavigatorExportTimeoutError: the deadline passed.
+        :raises SalesNavigatorError: the poll that ended the wait fails here too.
+        """
+        self.export = report.export
+        match report.outcome:
+            case Outcome.TIMEOUT:
+                raise timed_out(self.export, self._timeout)
+            case Outcome.POLL_FAILED:
+                # Asked here, the same question gives the same error, with its type and in this log.
+                for index in self.export.running:
+                    job = self._status(self.export.slices[index])
+                    self.export = self.export.with_slice(index, status=job.status)
+
+    def _status(self, part: Slice) -> ExportJob:
+        job = self._hook.run(calls.get_job(self.export, part))
+        self._log.info("%s", describe(job))
+        return job
+
+    def _poll(self, part: Slice) -> ExportJob | SalesNavigatorError:
+        try:
+            return self._status(part)
+        except SalesNavigatorError as error:
+            self._log.warning("%s", error)
+            return error
+
+    def _forget_failures(self) -> None:
+        """Keep what is complete; let a retry submit what failed with all its attempts."""
+        self._memory.remember(
+            replace(
+                self.export,
+                slices=tuple(
+                    replace(part, job_id=None, status=None, attempt=0) if has_failed(part.status) else part
+                    for part in self.export.slices
+                ),
+            )
+        )
+
+    def fate(self, error: SalesNavigatorError) -> str:
+        running = ", ".join(str(self.export.slices[index].job_id) for index in self.export.running)
+        fate = "No job was created." if not self.export.job_ids else "No job is running."
+        if running:
+            fate = f"LinkedIn goes on with job {running}, which expires by itself after a week."
+        if not error.retryable:
+            return f"{fate} Airflow does not retry this error."
+        if not self.export.job_ids:
+            return f"{fate} A retry submits it."
+        resumes = "goes on with this export and submits only what is missing"
+        return f"{fate} A retry {resumes if self._memory.works else 'submits the whole export again'}."

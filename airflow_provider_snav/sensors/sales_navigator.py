@@ -1,0 +1,125 @@
+"""A sensor that waits for exports submitted elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+from airflow_provider_snav._clock import now
+from airflow_provider_snav._compat import (
+    AirflowSensorTimeout,
+    BaseSensorOperator,
+    Context,
+    PokeReturnValue,
+    conf,
+)
+from airflow_provider_snav.api import calls
+from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorExportFailedError
+from airflow_provider_snav.api.export_plan import NO_REMEDIES, Done, next_step
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.polling import Outcome, Report, describe, passes_by_itself, timed_out
+from airflow_provider_snav.operators.export_run import reporting
+
+_ADVICE = (
+    "The sensor applies no remedy and LinkedIn does not run a failed job again: clear the export task, and"
+    " give its operator wait_for_completion=True to have failures remedied."
+)
+_SHORTEST_INTERVAL = 0.1
+
+
+class SalesNavigatorExportSensor(BaseSensorOperator):
+    """Waits until every job of an Export is completed.
+
+    Takes the usual sensor arguments. Deferrable, it polls every ``poke_interval`` seconds, with
+    ``exponential_backoff`` ever slower up to ``max_wait``. Returns the finished Export.
+
+    :param export: the output of an export operator with ``wait_for_completion=False``.
+    :param deferrable: wait in the triggerer, holding no worker.
+    :param snav_conn_id: a connection of type ``snav``.
+    """
+
+    template_fields: Sequence[str] = ("export", "snav_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"export": "json"}
+    ui_color = "#dce6f1"
+
+    def __init__(
+        self,
+        *,
+        export: Mapping[str, Any],
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        snav_conn_id: str = "snav_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.export = export
+        self.deferrable = deferrable
+        self.snav_conn_id = snav_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Wait here, or in the triggerer if the jobs are not completed yet."""
+        if not self.deferrable:
+            return super().execute(context)
+        deadline = now() + dt.timedelta(seconds=self.timeout)
+        found = self.poke(context)
+        if found.is_done:
+            return found.xcom_value
+        return self._defer(Export.from_json(self.export), deadline)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Ask LinkedIn once about every job that has not ended."""
+        from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+        with reporting(_consequence), SalesNavigatorHook(self.snav_conn_id) as hook:
+            export = Export.from_json(self.export)
+            for index in export.running:
+                try:
+                    job = hook.run(calls.get_job(export, export.slices[index]))
+                except SalesNavigatorError as error:
+                    if not passes_by_itself(error):
+                        raise
+                    self.log.warning("%s", error)
+                else:
+                    self.log.info("%s", describe(job))
+                    export = export.with_slice(index, status=job.status)
+            self.export = export.to_json()
+            done = isinstance(next_step(export, NO_REMEDIES, now()).step, Done)
+            return PokeReturnValue(is_done=done, xcom_value=self.export if done else None)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on where the trigger stopped waiting."""
+        with reporting(_consequence):
+            report = Report.from_event(event)
+        self.log.info("The trigger waited: %s", report.post_mortem())
+        if report.outcome is Outcome.TIMEOUT:
+            timeout = dt.timedelta(seconds=self.timeout)
+            raise AirflowSensorTimeout(str(timed_out(report.export, timeout)))
+        self.export = report.export.to_json()
+        found = self.poke(context)
+        if found.is_done:
+            return found.xcom_value
+        return self._defer(report.export, report.deadline)
+
+    def _defer(self, export: Export, deadline: dt.datetime) -> NoReturn:
+        from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
+
+        interval = max(self.poke_interval, _SHORTEST_INTERVAL)
+        slowest = self.max_wait.total_seconds() if self.exponential_backoff and self.max_wait else interval
+        self.defer(
+            trigger=SalesNavigatorExportTrigger(
+                export=export.to_json(),
+                remedies=NO_REMEDIES.to_json(),
+                poll_interval=interval,
+                max_poll_interval=max(interval, slowest),
+                deadline=deadline.timestamp(),
+                snav_conn_id=self.snav_conn_id,
+            ),
+            method_name="execute_complete",
+        )
+
+
+def _consequence(error: SalesNavigatorError) -> str:
+    if isinstance(error, SalesNavigatorExportFailedError):
+        error.retryable = False
+        return _ADVICE
+    return "The jobs go on at LinkedIn; a retry waits for them again." if error.retryable else ""

@@ -1,0 +1,145 @@
+"""The rules of the house that a reviewer would otherwise have to remember."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_snav
+
+PACKAGE = Path(airflow_provider_snav.__file__).parent
+ROOT = PACKAGE.parent
+CORE = PACKAGE / "api"
+
+# What can reach the world, or differ from one run to the next. The clock is not in this list because
+# `datetime` itself is a fine type: CLOCKS names the calls.
+IMPURE_MODULES = {
+    "aiohttp", "airflow", "asyncio", "http", "httpx", "io", "logging", "multiprocessing", "os", "pathlib",
+    "random", "requests", "secrets", "select", "shutil", "socket", "ssl", "subprocess", "tempfile",
+    "threading", "time", "urllib3", "uuid", "yarl",
+}  # fmt: skip
+IMPURE_SUBMODULES = {"urllib.request"}
+CLOCKS = {"now", "utcnow", "today", "yesterday", "tomorrow"}
+IMPURE_BUILTINS = {"open", "print", "input"}
+
+HEAVY = {
+    "adlfs", "aiohttp", "boto3", "botocore", "gcsfs", "requests", "s3fs", "starlette", "uvicorn", "yarl",
+    "zstandard",
+}  # fmt: skip
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def _own_files() -> Iterator[Path]:
+    for folder in ("airflow_provider_snav", "benchmarks", "demo", "example_dags", "tests"):
+        yield from _sources(ROOT / folder)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _core() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("source", _sources(CORE), ids=_name)
+
+
+@_core()
+def test_the_core_imports_nothing_that_can_reach_the_world(source: Path) -> None:
+    found = {
+        name
+        for name in _imports(ast.parse(source.read_text(encoding="utf-8")))
+        if name.partition(".")[0] in IMPURE_MODULES or name in IMPURE_SUBMODULES
+    }
+    assert not found
+
+
+@_core()
+def test_the_core_imports_nothing_of_this_package_but_the_core(source: Path) -> None:
+    found = {
+        name
+        for name in _imports(ast.parse(source.read_text(encoding="utf-8")))
+        if name.startswith(("airflow_provider_snav.", "."))
+        and not f"{name}.".startswith("airflow_provider_snav.api.")
+    }
+    assert not found
+
+
+@_core()
+def test_the_core_never_looks_at_a_clock_and_never_reads_or_prints(source: Path) -> None:
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    found = [ast.unparse(call) for call in calls if isinstance(call, ast.Attribute) and call.attr in CLOCKS]
+    found += [call.id for call in calls if isinstance(call, ast.Name) and call.id in IMPURE_BUILTINS]
+    assert not found
+
+
+def test_importing_what_a_dag_file_imports_loads_no_http_or_storage_library() -> None:
+    modules = [
+        module.name
+        for kind in ("operators", "sensors", "triggers", "transfers")
+        for module in pkgutil.iter_modules([str(PACKAGE / kind)], prefix=f"airflow_provider_snav.{kind}.")
+    ]
+    assert len(modules) >= 4
+    script = (
+        f"import sys, airflow.sdk; before = set(sys.modules); import {', '.join(modules)};"
+        "print(*(set(sys.modules) - before))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.split()
+    assert set(modules) <= set(loaded)
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_airflow_is_imported_from_the_one_module_that_knows_its_versions() -> None:
+    found = {
+        f"{_name(source)}: {name}"
+        for source in _sources(PACKAGE)
+        if source != PACKAGE / "_compat.py"
+        for name in _imports(ast.parse(source.read_text(encoding="utf-8")))
+        if name.partition(".")[0] == "airflow"
+    }
+    assert not found
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        _name(source)
+        for source in _own_files()
+        if not ast.get_docstring(ast.parse(source.read_text(encoding="utf-8")))
+    ]
+    assert not silent
+
+
+def test_no_file_leaves_work_for_later() -> None:
+    marks = tuple("".join(letters) for letters in (("TO", "DO"), ("FIX", "ME"), ("X", "XX")))
+    found = [
+        f"{_name(source)}:{number}"
+        for source in _own_files()
+        for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1)
+        if any(mark in line for mark in marks)
+    ]
+    assert not found
