@@ -1,0 +1,44 @@
+"""Every day, the activities of one day, as a verified CSV file in the lake.
+
+Needs a connection ``snav_default`` and two Airflow variables: ``snav_contract``, the number of a contract,
+and ``snav_lake``, a folder such as ``s3://aws_default@lake/snav``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.providers.common.compat.sdk import dag  # on Airflow 3 alone: from airflow.sdk import dag
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+
+@dag(
+    # Every run has an interval of one day; Airflow 3's plain "@daily" would have an empty one.
+    schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    default_args={"retries": 2},
+)
+def snav_activity_daily():
+    export = SalesNavigatorAnalyticsExportOperator(
+        task_id="export",
+        contract="{{ var.value.snav_contract }}",
+        export_type="activity",
+        # LinkedIn refreshes its data once a day: the day before the run's own is complete.
+        lag=timedelta(days=1),
+        deferrable=True,
+    )
+    SalesNavigatorToObjectStorageOperator(
+        task_id="land",
+        export=export.output,
+        destination="{{ var.value.snav_lake }}/activity/",
+    )
+
+
+snav_activity_daily()

@@ -1,0 +1,42 @@
+"""The activities of any time you name when you trigger it: a day, a year, at most two years back.
+
+Longer than 90 days becomes several jobs in the one task. Needs the connection and variables of
+``snav_activity_daily``.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import Param, dag
+
+from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+
+@dag(
+    schedule=None,
+    default_args={"retries": 2},
+    params={
+        "start_at": Param(None, type=["null", "string"], description="First day, such as 2026-01-01 (UTC)"),
+        "end_at": Param(None, type=["null", "string"], description="The day after the last"),
+    },
+)
+def snav_activity_range():
+    export = SalesNavigatorAnalyticsExportOperator(
+        task_id="export",
+        contract="{{ var.value.snav_contract }}",
+        export_type="activity",
+        start_at="{{ params.start_at }}",
+        end_at="{{ params.end_at }}",
+        deferrable=True,
+    )
+    SalesNavigatorToObjectStorageOperator(
+        task_id="land",
+        export=export.output,
+        destination="{{ var.value.snav_lake }}/activity/",
+        manifest=True,
+    )
+
+
+snav_activity_range()
