@@ -7,14 +7,32 @@ section 8 decides. Each function names its document.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from airflow_provider_snav.api import restli
+from airflow_provider_snav.api.associations import (
+    AssociationResult,
+    ProfileAssociation,
+    ProfileAssociationKey,
+    association_results,
+)
 from airflow_provider_snav.api.errors import SalesNavigatorServerError
 from airflow_provider_snav.api.exchange import Call, Credential, Reply, Response, Step
-from airflow_provider_snav.api.models import Contract, Export, ExportJob, ExportType, Slice, contract_urn
+from airflow_provider_snav.api.models import (
+    Contract,
+    Export,
+    ExportJob,
+    ExportKind,
+    ExportType,
+    JobStatus,
+    SalesAccessToken,
+    Slice,
+    contract_urn,
+    crm_instance_urn,
+)
 from airflow_provider_snav.api.windows import to_ms
 
 _ACTIONS = {
@@ -26,6 +44,11 @@ _REPORTING_HINT = (
     "The member behind the token needs a reporting or administrator role on the contract, the contract"
     " must be Advanced or Advanced Plus, and the token needs the scope r_sales_nav_analytics."
 )
+_VALIDATION_HINT = (
+    "The application needs the scope r_sales_nav_validation, and the customer CRM Sync with data validation"
+    " switched on for this CRM instance."
+)
+_PROFILES_HINT = "The application needs the scope r_sales_nav_profiles, and the customer CRM Sync."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +80,18 @@ def list_all_contracts(
     """All pages, in LinkedIn's order.
 
     :param run: performs one call, as :func:`~airflow_provider_snav.api.exchange.exchange` does.
-    :raises SalesNavigatorServerError: a page came twice, so the list cannot be trusted.
+    :raises SalesNavigatorServerError: a page that is not the last brought nothing new, so the list cannot be
+        trusted.
     """
     page = yield from run(list_contracts())
     contracts = {each.contract: each for each in page.contracts}
     while page.following:
         page = yield from run(list_contracts(page.following))
         fresh = {each.contract: each for each in page.contracts if each.contract not in contracts}
-        if page.contracts and not fresh:
+        if not fresh and (page.contracts or page.following):
             raise SalesNavigatorServerError(
-                f"LinkedIn answered the same page of contracts twice after {len(contracts)} contracts; the"
-                " list is not complete. A retry reads it again.",
+                f"LinkedIn answered a page without new contracts after {len(contracts)} contracts, and not as"
+                " the last one; the list may not be complete. A retry reads it again.",
                 status_code=200,
             )
         contracts |= fresh
@@ -82,8 +106,8 @@ def _contracts_page(answer: Response) -> ContractsPage:
 
 def _following(paging: Mapping[str, Any], found: int) -> str | None:
     for link in paging.get("links") or ():
-        if isinstance(link, Mapping) and link.get("rel") == "next":
-            return str(link["href"]).partition("?")[2] or None
+        if isinstance(link, Mapping) and link.get("rel") == "next" and "?" in link["href"]:
+            return str(link["href"]).partition("?")[2]
     count, start = paging.get("count", 10), paging.get("start", 0)
     reached = start + found
     if found < count or reached >= paging.get("total", reached + 1):
@@ -129,19 +153,110 @@ def _job(answer: Response) -> ExportJob:
     body = answer.json()
     # Actions answer an envelope, reads the bare job; one of the documents has it the other way round.
     job = body["value"] if isinstance(body.get("value"), Mapping) else body
-    return ExportJob.from_wire(job, next(iter(answer.request_ids.values()), None))
+    return ExportJob.from_wire(job, _request_id(answer))
+
+
+def _request_id(answer: Response) -> str | None:
+    return next(iter(answer.request_ids.values()), None)
+
+
+def create_crm_validation_export(
+    crm_instance: str | Sequence[str], export_start_at: dt.datetime | None
+) -> Call[ExportJob]:
+    """Submit a CRM validation export. Document: Exporting CRM Data Validation.
+
+    The answer has no body: the job's id comes in a header, its status is not told.
+
+    :param crm_instance: URN, or ``(key, value)``.
+    :param export_start_at: records that went stale from then on; None leaves the choice to LinkedIn.
+    """
+    urn = crm_instance_urn(crm_instance)
+    return Call(
+        summary=f"create the CRM validation export of {urn}",
+        method="POST",
+        target="/crmDataValidationExportJobs?" + restli.encode_query({"crmInstanceId": urn}),
+        body={} if export_start_at is None else {"exportStartAt": to_ms(export_start_at)},
+        parse=_created_crm_job,
+        credential=Credential.APPLICATION,
+        hint=_VALIDATION_HINT,
+    )
+
+
+def get_crm_validation_export(job_id: int, crm_instance: str | Sequence[str]) -> Call[ExportJob]:
+    """Read a job's status and, when completed, its URLs. Document: Exporting CRM Data Validation."""
+    return Call(
+        summary=f"read the status of CRM validation export job {job_id}",
+        method="GET",
+        target=f"/crmDataValidationExportJobs/{job_id}?"
+        + restli.encode_query({"crmInstanceId": crm_instance_urn(crm_instance)}),
+        parse=_job,
+        credential=Credential.APPLICATION,
+        hint=_VALIDATION_HINT,
+    )
+
+
+def _created_crm_job(answer: Response) -> ExportJob:
+    location = answer.headers.get("location", "").partition("?")[0].rstrip("/")
+    job_id = answer.headers.get("x-restli-id") or location.rpartition("/")[2]
+    if not job_id:
+        return _job(answer)
+    return ExportJob(int(unquote(job_id)), JobStatus.PROCESSING, request_id=_request_id(answer))
+
+
+def get_sales_access_token() -> Call[SalesAccessToken]:
+    """A short-lived token for Sales Navigator's embedded pages. Document: the OpenAPI file."""
+    return Call(
+        summary="get a sales access token",
+        method="GET",
+        target="/salesAccessTokens?q=viewerAndDeveloperApp",
+        parse=lambda answer: SalesAccessToken.from_wire(answer.json()["elements"][0]),
+        credential=Credential.MEMBER,
+        hint="The token needs the scope r_sales_nav_display.",
+    )
+
+
+def get_profile_association(key: ProfileAssociationKey) -> Call[ProfileAssociation]:
+    """The match of one CRM record; 404 means there is none. Document: the OpenAPI file."""
+    return Call(
+        summary="get a profile association",
+        method="GET",
+        target=f"/salesNavigatorProfileAssociations/{restli.encode(key.to_wire())}",
+        parse=lambda answer: ProfileAssociation.from_wire(answer.json()),
+        credential=Credential.APPLICATION,
+        hint=_PROFILES_HINT,
+    )
+
+
+def batch_get_profile_associations(keys: Sequence[ProfileAssociationKey]) -> Call[list[AssociationResult]]:
+    """The matches of as many CRM records as fit; see :func:`~airflow_provider_snav.api.associations.batches`.
+
+    The answer's keys may have their fields in any order, and a key may be missing altogether: no match.
+
+    :returns: one result a key, in their order.
+    """
+    return Call(
+        summary=f"get {len(keys)} profile associations",
+        method="GET",
+        target="/salesNavigatorProfileAssociations?"
+        + restli.encode_query({"ids": [key.to_wire() for key in keys]}),
+        parse=lambda answer: association_results(answer.json(), keys),
+        credential=Credential.APPLICATION,
+        hint=_PROFILES_HINT,
+    )
 
 
 def create_job(export: Export, part: Slice) -> Call[ExportJob]:
     """Submit the job of one slice, whatever the kind of the export."""
+    if export.kind is ExportKind.CRM_VALIDATION:
+        return create_crm_validation_export(export.subject, part.start_at)
     assert export.export_type
-    assert part.window
-    return create_analytics_export(
-        export.export_type, export.subject, part.window.start_at, part.window.end_at
-    )
+    assert part.end_at
+    return create_analytics_export(export.export_type, export.subject, part.start_at, part.end_at)
 
 
 def get_job(export: Export, part: Slice) -> Call[ExportJob]:
     """Read the status of one slice's job, whatever the kind of the export."""
     assert part.job_id is not None
+    if export.kind is ExportKind.CRM_VALIDATION:
+        return get_crm_validation_export(part.job_id, export.subject)
     return get_analytics_export(part.job_id, export.subject)

@@ -119,6 +119,12 @@ def offer(settings: Settings, credential: Credential) -> Offer:
     return Offer(token, grant)
 
 
+def has_own(settings: Settings, credential: Credential) -> bool:
+    """Whether the connection has what this family wants, not just a token lent from the other."""
+    grant = _grant(settings, credential)
+    return bool(grant or (credential is Credential.MEMBER and settings.access_token))
+
+
 def _grant(settings: Settings, credential: Credential) -> Grant | None:
     if not (settings.client_id and settings.client_secret):
         return None

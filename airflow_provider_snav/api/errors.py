@@ -14,6 +14,7 @@
     │   ├── SalesNavigatorNotFoundError      404
     │   ├── SalesNavigatorRateLimitError     429 (retry_after, daily)
     │   └── SalesNavigatorServerError        5xx, or an answer that is not Rest.li
+    ├── SalesNavigatorPartialError         LinkedIn failed on some keys of a batch (results)
     ├── SalesNavigatorConnectionError      no answer at all: network, TLS, timeout
     ├── SalesNavigatorExportError          the export ended without a file
     │   ├── SalesNavigatorExportFailedError    LinkedIn reported a FAILED_* status (status, job_id)
@@ -30,8 +31,8 @@ token or a download URL.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 
 class SalesNavigatorError(Exception):
@@ -39,10 +40,19 @@ class SalesNavigatorError(Exception):
 
     retryable: bool = True
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default a copy is made from args alone, which the classes with keywords refuse; a process
+        # pool breaks on it.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
     def because(self, consequence: str) -> Self:
         """Add to the message what this means for the export: the job's fate and what a retry will do."""
         self.args = (f"{self} {consequence}", *self.args[1:])
         return self
+
+
+def _rebuilt(kind: type[SalesNavigatorError], args: tuple[Any, ...]) -> SalesNavigatorError:
+    return kind.__new__(kind, *args)
 
 
 class SalesNavigatorConfigurationError(SalesNavigatorError, ValueError):
@@ -150,6 +160,17 @@ class SalesNavigatorRateLimitError(SalesNavigatorApiError):
 
 class SalesNavigatorServerError(SalesNavigatorApiError):
     """5xx, or a 2xx answer that cannot be read; the tries of this call are used up."""
+
+
+class SalesNavigatorPartialError(SalesNavigatorError):
+    """LinkedIn failed on some keys of a batch and answered the others.
+
+    :param results: one AssociationResult a key, in the order asked.
+    """
+
+    def __init__(self, message: str, *, results: Sequence[Any]) -> None:
+        super().__init__(message)
+        self.results = list(results)
 
 
 class SalesNavigatorConnectionError(SalesNavigatorError):

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeAlias, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urljoin
 
 from airflow_provider_snav.api import errors, restli
 
@@ -199,7 +199,7 @@ def exchange(
         if isinstance(reply, Response) and 200 <= reply.status < 300:
             try:
                 return call.parse(reply)
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as unreadable:
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as unreadable:
                 error = _unreadable(call, reply, unreadable)
         else:
             error = failure(call, reply, token)
@@ -258,6 +258,8 @@ def open_download(
     :raises SalesNavigatorApiError: 401, 403, 404 and 410 mean the URL has expired, or the token has.
     """
     call: Call[None] = Call("download the file", "GET", "", lambda _: None, credential)
+    # Here too, not just before it is sent: not even a token is minted for a URL that is refused.
+    check(url)
     token = yield from _token(NeedToken(credential))
     tries = 0
     while True:
@@ -287,7 +289,10 @@ def _follow(
         ):
             assert not isinstance(reply, Token)
             return reply
-        url = urljoin(url, reply.headers["location"])
+        try:
+            url = urljoin(url, reply.headers["location"])
+        except ValueError:
+            url = ""  # as no URL at all it is refused, with the same message
     raise errors.SalesNavigatorHostError(f"The download was redirected more than {MAX_REDIRECTS} times.")
 
 
@@ -296,16 +301,15 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
     if not isinstance(reply, Response):
         reason = reply.reason if isinstance(reply, NoAnswer) else "no answer"
         return errors.SalesNavigatorConnectionError(f"Could not {call.summary}: {reason}.")
-    said = _error_body(reply)
-    message = _said(call, reply, said, token)
+    said = _error_body(reply, _secrets(call, token))
+    service_error_code, code = said.get("serviceErrorCode"), said.get("code")
     details: dict[str, Any] = {
         "status_code": reply.status,
-        "service_error_code": said.get("serviceErrorCode")
-        if isinstance(said.get("serviceErrorCode"), int)
-        else None,
-        "code": said.get("code") if isinstance(said.get("code"), str) else None,
+        "service_error_code": service_error_code if isinstance(service_error_code, int) else None,
+        "code": code if isinstance(code, str) else None,
         "request_ids": reply.request_ids,
     }
+    message = _said(call, said, details)
     if reply.status == 429:
         return _rate_limit(message, str(said.get("message", "")), reply, details)
     if call.credential is None and reply.status in (400, 401, 403):
@@ -319,24 +323,41 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
     return (errors.SalesNavigatorServerError if reply.status >= 500 else kind)(message, **details)
 
 
-def _error_body(reply: Response) -> dict[str, Any]:
+def _secrets(call: Call[Any], token: Token | None) -> list[str]:
+    """What was sent and must not come back in a message."""
+    form = parse_qsl(call.body.decode()) if isinstance(call.body, bytes) else []
+    sent = [value for name, value in form if name in ("client_secret", "refresh_token")]
+    return [*sent, token.value] if token else sent
+
+
+def _error_body(reply: Response, secrets: list[str]) -> dict[str, Any]:
     try:
         body = reply.json()
     except ValueError:
         return {}
-    return body if isinstance(body, dict) else {}
+    if not isinstance(body, dict):
+        return {}
+    return {name: _clean(value, secrets) if isinstance(value, str) else value for name, value in body.items()}
 
 
-def _said(call: Call[Any], reply: Response, body: Mapping[str, Any], token: Token | None) -> str:
+def _clean(text: str, secrets: list[str]) -> str:
+    """The text on one line, without secrets and without anything that may be a signed URL."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return " ".join("***" if "://" in word or "?" in word.rstrip("?") else word for word in text.split())
+
+
+def _said(call: Call[Any], body: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     """One sentence: what was tried, the status, LinkedIn's words, the ids its support asks for."""
     words = body.get("message") or body.get("error_description") or body.get("error")
     if not isinstance(words, str):
         words = "no Rest.li error body came with it"
-    if token:
-        words = words.replace(token.value, "***")
-    codes = [f"HTTP {reply.status}"]
-    codes += [f"{name} {body[name]}" for name in ("serviceErrorCode", "code") if body.get(name) is not None]
-    ids = "".join(f" {name}={value}" for name, value in reply.request_ids.items())
+    codes = [f"HTTP {details['status_code']}"]
+    if details["service_error_code"] is not None:
+        codes.append(f"serviceErrorCode {details['service_error_code']}")
+    if details["code"]:
+        codes.append(f"code {details['code']}")
+    ids = "".join(f" {name}={value}" for name, value in details["request_ids"].items())
     return (
         f"Could not {call.summary} ({', '.join(codes)}): {words[:500].rstrip('.')}.{ids and f' [{ids[1:]}]'}"
     )
@@ -363,6 +384,8 @@ def _rate_limit(
         )
         retry_after = (midnight - reply.received_at).total_seconds()
         message += f" The daily budget resets at {midnight:%Y-%m-%dT%H:%MZ}; nothing can be sent before."
+    elif retry_after:
+        message += f" LinkedIn asks to wait {retry_after:.0f} seconds."
     return errors.SalesNavigatorRateLimitError(message, **details, retry_after=retry_after, daily=daily)
 
 

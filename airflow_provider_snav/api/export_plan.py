@@ -105,8 +105,13 @@ def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
         else:
             slices.append(part)
     if len(slices) > MAX_SLICES:
-        failed = next(part for part in export.slices if has_failed(part.status))
-        raise _failed(export, failed, f"It would need more than {MAX_SLICES} jobs: ask for less time.")
+        failed = next(part for part in export.slices if part.status in _TOO_LARGE)
+        raise _failed(
+            export,
+            failed,
+            f"It would need more than {MAX_SLICES} jobs: ask for less time.",
+            retryable=failed.status == JobStatus.TIMED_OUT,
+        )
     export = replace(export, slices=tuple(slices))
     return Plan(export, _step(export, remedies.max_running, now), tuple(told))
 

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.windows import Window, from_ms, parse_time, to_text
+from airflow_provider_snav.api.windows import LEAST_MILLISECONDS, Window, from_ms, parse_time, to_text
 
 MAX_SLICES = 64
-
-# Below this a number of milliseconds would lie in 1973: it is seconds (api-notes, section 8, row 7).
-_LARGEST_SECONDS = 10**11
 
 
 class JobStatus(StrEnum):
@@ -70,7 +67,7 @@ def contract_urn(contract: str | int) -> str:
     :raises SalesNavigatorConfigurationError: neither of the two.
     """
     text = str(contract).strip()
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         return f"urn:li:contract:{text}"
     if re.fullmatch(r"urn:li:[^\s:]+:\S+", text):
         return text
@@ -101,6 +98,44 @@ class Contract:
             has_reporting_access=element.get("hasReportingAccess") is True,
             description=element.get("description"),
         )
+
+
+DOCUMENTED_CRM_INSTANCE = "urn:li:crmInstance:(KEY,VALUE)"
+
+
+def crm_instance_urn(crm_instance: str | Sequence[str]) -> str:
+    """The URN of a CRM instance given as a URN or as ``(key, value)``, such as ``("DYNAMICS", guid)``.
+
+    :raises SalesNavigatorConfigurationError: neither of the two.
+    """
+    if isinstance(crm_instance, str):
+        if re.fullmatch(r"urn:li:[^\s:]+:\S+", crm_instance.strip()):
+            return crm_instance.strip()
+    elif len(crm_instance) == 2 and all(crm_instance):
+        key, value = crm_instance
+        return f"urn:li:crmInstance:({key},{value})"
+    raise SalesNavigatorConfigurationError(
+        f"crm_instance={crm_instance!r} is not a CRM instance. Give its URN,"
+        " 'urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)', or its two parts as a tuple."
+    )
+
+
+def is_documented_crm_instance(urn: str) -> bool:
+    """False for a URN without the documented ``(KEY,VALUE)``; LinkedIn may know it all the same."""
+    return re.fullmatch(r"urn:li:crmInstance:\([^(),]+,[^(),]+\)", urn) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SalesAccessToken:
+    """A token for Sales Navigator's embedded pages. ``repr`` does not show it."""
+
+    token: str = field(repr=False)
+    expiry_time: dt.datetime
+
+    @classmethod
+    def from_wire(cls, element: Mapping[str, Any]) -> Self:
+        """Read one element; its ``expiryTime`` is in seconds, unlike every other time here."""
+        return cls(element["token"], from_ms(int(element["expiryTime"]) * 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +183,11 @@ class ExportJob:
         )
 
 
-def _moment(value: int | None) -> dt.datetime | None:
+def _moment(value: Any) -> dt.datetime | None:
     if value is None:
         return None
-    return from_ms(value * 1000 if value < _LARGEST_SECONDS else value)
+    # One of the documents has seconds here (api-notes, section 8, row 7).
+    return from_ms(int(value) * (1000 if int(value) < LEAST_MILLISECONDS else 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +199,7 @@ class Slice:
     :param shares_end: see :class:`~airflow_provider_snav.api.windows.Window`.
     :param job_id: the current job, None before it is submitted.
     :param status: the last status seen.
-    :param attempt: how many jobs were submitted for this slice or for the one it was halved from.
+    :param attempt: how many jobs were submitted for this slice; its halves begin at 0 again.
     :param not_before: a failed job is submitted again at this time, not earlier.
     """
 
@@ -238,6 +274,11 @@ class Export:
     subject: str
     export_type: ExportType | None
     slices: tuple[Slice, ...]
+
+    def __post_init__(self) -> None:
+        # Without a slice it would count as completed.
+        if not 0 < len(self.slices) <= MAX_SLICES:
+            raise ValueError(f"{len(self.slices)} slices: an Export has 1 to {MAX_SLICES}")
 
     @property
     def is_completed(self) -> bool:

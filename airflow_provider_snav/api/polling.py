@@ -18,7 +18,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRateLimitError,
 )
 from airflow_provider_snav.api.export_plan import Remedies, Wait, next_step
-from airflow_provider_snav.api.models import Export, ExportJob, has_failed
+from airflow_provider_snav.api.models import Export, ExportJob, JobStatus, Slice, has_failed
 from airflow_provider_snav.api.windows import parse_time, to_text
 
 _GROWTH = 1.2
@@ -31,7 +31,7 @@ class PollSchedule:
 
     So the delay until a finished job is noticed stays near a tenth of the job's length, whatever that is.
 
-    :param first: seconds before the first poll.
+    :param first: seconds before the first poll at most.
     :param longest: seconds between two polls at most.
     """
 
@@ -41,7 +41,7 @@ class PollSchedule:
     def pause(self, rounds: int, jitter: float) -> float:
         """Seconds before the next poll; ``jitter`` from 0 to 1 spreads many exports over a fifth of it."""
         # The exponent stops mattering long before a float overflows.
-        return min(self.first * _GROWTH ** min(rounds, 200), self.longest) * (0.9 + jitter / 5)
+        return min(self.first * _GROWTH ** min(rounds, 200), self.longest) * (1 - jitter / 5)
 
 
 class Outcome(StrEnum):
@@ -65,6 +65,7 @@ class Report:
     :param failed_polls: status calls that failed and were tolerated.
     :param last_problem: the last failure's message.
     :param request_ids: of the last few answers.
+    :param warnings: what LinkedIn did otherwise than asked.
     """
 
     export: Export
@@ -74,12 +75,20 @@ class Report:
     failed_polls: int = 0
     last_problem: str | None = None
     request_ids: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def seen(self, index: int, job: ExportJob) -> Report:
         """The report after a poll was answered."""
         ids = (*self.request_ids, job.request_id) if job.request_id else self.request_ids
         export = self.export.with_slice(index, status=job.status)
-        return replace(self, export=export, polls=self.polls + 1, request_ids=ids[-_REMEMBERED_REQUESTS:])
+        warning = _clamped(self.export.slices[index], job)
+        return replace(
+            self,
+            export=export,
+            polls=self.polls + 1,
+            request_ids=ids[-_REMEMBERED_REQUESTS:],
+            warnings=(*self.warnings, warning) if warning else self.warnings,
+        )
 
     def failed(self, problem: SalesNavigatorError) -> Report:
         """The report after a poll failed."""
@@ -101,6 +110,7 @@ class Report:
             "failed_polls": self.failed_polls,
             "last_problem": self.last_problem,
             "request_ids": list(self.request_ids),
+            "warnings": list(self.warnings),
         }
 
     @classmethod
@@ -119,6 +129,7 @@ class Report:
                 failed_polls=found["failed_polls"],
                 last_problem=found["last_problem"],
                 request_ids=tuple(found["request_ids"]),
+                warnings=tuple(found.get("warnings", ())),
             )
         except (TypeError, KeyError, ValueError) as error:
             raise SalesNavigatorError(
@@ -192,13 +203,22 @@ def wait(
             report = report.failed(tick.result)
             if not passes_by_itself(tick.result):
                 return replace(report, outcome=Outcome.POLL_FAILED)
-            throttled = getattr(tick.result, "retry_after", None) or 0.0
+            throttled = max(throttled, getattr(tick.result, "retry_after", None) or 0.0)
         rounds += 1
 
 
 def passes_by_itself(problem: SalesNavigatorError) -> bool:
     """True for a failed poll that waiting can mend."""
     return problem.retryable and not (isinstance(problem, SalesNavigatorRateLimitError) and problem.daily)
+
+
+def _clamped(part: Slice, job: ExportJob) -> str | None:
+    if job.status != JobStatus.COMPLETED or not job.export_start_at or job.export_start_at <= part.start_at:
+        return None
+    return (
+        f"Job {job.job_id} exports from {to_text(job.export_start_at)}, later than the"
+        f" {to_text(part.start_at)} asked for: LinkedIn has nothing older, or does not go back further."
+    )
 
 
 def timed_out(export: Export, timeout: dt.timedelta) -> SalesNavigatorExportTimeoutError:

@@ -54,9 +54,13 @@ def decode_record(text: str) -> dict[str, str]:
     if not (text.startswith("(") and text.endswith(")")):
         raise ValueError(f"not a Rest.li record: {text!r}")
     fields: dict[str, str] = {}
-    for field in filter(None, text[1:-1].split(",")):
+    for field in text[1:-1].split(",") if text != "()" else ():
         name, colon, value = field.partition(":")
-        if not colon or any(reserved in value for reserved in "():"):
+        if not colon or any(reserved in name + value for reserved in "():") or _decode(name) in fields:
             raise ValueError(f"not a flat Rest.li record: {text!r}")
-        fields[unquote(name)] = "" if value == "''" else unquote(value)
+        fields[_decode(name)] = _decode(value)
     return fields
+
+
+def _decode(text: str) -> str:
+    return "" if text == "''" else unquote(text)

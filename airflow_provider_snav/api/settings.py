@@ -16,11 +16,13 @@ DEFAULT_TIMEOUT = 30.0
 
 _LINKEDIN = (".linkedin.com", ".licdn.com")
 # Stricter than any URL parser: what it lets through, every HTTP library reads the same way. No
-# userinfo, no backslash, no blank, nothing outside ASCII.
+# userinfo, no backslash, no blank, nothing outside ASCII: without re.ASCII, ignoring the case lets the
+# Kelvin sign pass for a k.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?:[/?](?:(?!\\)[!-~])*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _PORTS = {"https": 443, "http": 80}
 
@@ -95,12 +97,17 @@ class Settings:
             client_id=login or None,
             client_secret=_secret(extra.get("client_secret"), "client_secret"),
             refresh_token=_secret(extra.get("refresh_token"), "refresh_token"),
-            token_url=extra.get("token_url") or DEFAULT_TOKEN_URL,
+            token_url=str(extra.get("token_url") or DEFAULT_TOKEN_URL),
             download_hosts=_hosts(extra.get("download_hosts")),
             http_timeout=_seconds(extra.get("http_timeout")),
             tls_verify=_tls_verify(extra.get("tls_verify")),
         )
         Origin.of(settings.base_url, "The connection's host (the API base URL)")
+        if re.search(r"[?#]", settings.base_url):
+            raise SalesNavigatorConfigurationError(
+                "The connection's host holds a query or a fragment. Give the API base URL alone, such as"
+                f" {DEFAULT_BASE_URL}."
+            )
         Origin.of(settings.token_url, "The connection's token_url")
         return settings
 
@@ -128,10 +135,10 @@ class Settings:
 def _secret(value: Any, name: str) -> str | None:
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not value.isascii() or any(c.isspace() for c in value):
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
         raise SalesNavigatorConfigurationError(
-            f"The connection's {name} is not a token: it holds blanks, line breaks or characters outside"
-            " ASCII. Copy it again."
+            f"The connection's {name} is not a token: it holds blanks, line breaks, control characters or"
+            " characters outside ASCII. Copy it again."
         )
     return value
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 from calendar import timegm
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pendulum
@@ -21,6 +20,9 @@ MILLISECOND = dt.timedelta(milliseconds=1)
 SHORTEST = dt.timedelta(hours=1)
 LONGEST = dt.timedelta(days=90)
 OLDEST_YEARS = 2
+
+# In March 1973; no export reaches that far back. A smaller number is seconds, or a date without its dashes.
+LEAST_MILLISECONDS = 10**11
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -48,35 +50,44 @@ def parse_time(value: str | int | dt.datetime, name: str) -> dt.datetime:
         an offset is UTC, so ``{{ ds }}`` works.
     :param name: the argument, for the message.
     :returns: a UTC datetime with whole milliseconds.
-    :raises SalesNavigatorConfigurationError: the value is naive or cannot be read.
+    :raises SalesNavigatorConfigurationError: the value is naive, cannot be read, or is a number too small for
+        milliseconds.
     """
+    if isinstance(value, dt.datetime) and value.utcoffset() is None:
+        raise SalesNavigatorConfigurationError(
+            f"{name}={value.isoformat()} has no time zone. Give an aware datetime, for example"
+            " pendulum.datetime(2026, 1, 31, tz='UTC')."
+        )
+    try:
+        return from_ms(_read_ms(value))
+    except (OverflowError, TypeError, ValueError):
+        raise SalesNavigatorConfigurationError(
+            f"{name}={value!r} is not a time. Give ISO 8601 text such as '2026-01-31' or"
+            " '2026-01-31T00:00:00Z', epoch milliseconds such as 1769817600000, or an aware datetime."
+        ) from None
+
+
+def _read_ms(value: object) -> int:
     if isinstance(value, dt.datetime):
-        if value.tzinfo is None:
-            raise SalesNavigatorConfigurationError(
-                f"{name}={value.isoformat()} has no time zone. Give an aware datetime, for example"
-                " pendulum.datetime(2026, 1, 31, tz='UTC')."
-            )
-        return from_ms(to_ms(value))
-    if isinstance(value, int) and not isinstance(value, bool):
-        return from_ms(value)
-    if isinstance(value, str) and value.strip().isdecimal():
-        return from_ms(int(value))
-    return from_ms(to_ms(_parse_text(value, name)))
-
-
-def _parse_text(value: object, name: str) -> dt.datetime:
-    moment: object = None
+        return to_ms(value)
     if isinstance(value, str):
-        with suppress(ValueError):
-            moment = pendulum.parse(value.strip(), exact=True)
+        text = value.strip()
+        if not text.isdecimal():
+            return to_ms(_parse_text(text))
+        value = int(text)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= LEAST_MILLISECONDS:
+        return value
+    raise ValueError
+
+
+def _parse_text(text: str) -> dt.datetime:
+    # Only what begins with a year: pendulum reads the clock for "now".
+    moment: object = pendulum.parse(text, exact=True) if text[:4].isdecimal() else None
     if isinstance(moment, dt.datetime):
         return moment
     if isinstance(moment, dt.date):
         return dt.datetime(moment.year, moment.month, moment.day, tzinfo=dt.UTC)
-    raise SalesNavigatorConfigurationError(
-        f"{name}={value!r} is not a time. Give ISO 8601 text such as '2026-01-31' or"
-        " '2026-01-31T00:00:00Z', epoch milliseconds, or an aware datetime."
-    )
+    raise ValueError
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +163,8 @@ def split(start_at: dt.datetime, until: dt.datetime, now: dt.datetime) -> tuple[
 
     :raises SalesNavigatorWindowError: the interval is empty, too short or too old.
     """
+    # Whole milliseconds in UTC, where adding a day is adding 24 hours.
+    start_at, until = from_ms(to_ms(start_at)), from_ms(to_ms(until))
     windows: list[Window] = []
     if until <= start_at or until - start_at < SHORTEST:
         Window(start_at, until).check(now)

@@ -10,8 +10,9 @@ import asyncio
 import datetime as dt
 import random
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -27,8 +28,18 @@ from airflow_provider_snav._compat import (
     mask_secret,
 )
 from airflow_provider_snav.api import calls
-from airflow_provider_snav.api.credentials import Grant, Minted, offer
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
+from airflow_provider_snav.api.associations import (
+    AssociationResult,
+    ProfileAssociation,
+    ProfileAssociationKey,
+)
+from airflow_provider_snav.api.credentials import Grant, Minted, has_own, offer
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorError,
+    SalesNavigatorNotFoundError,
+    SalesNavigatorPartialError,
+)
 from airflow_provider_snav.api.exchange import (
     Call,
     Credential,
@@ -41,10 +52,19 @@ from airflow_provider_snav.api.exchange import (
     exchange,
     open_download,
 )
-from airflow_provider_snav.api.models import Contract, ExportJob, ExportType
+from airflow_provider_snav.api.models import (
+    DOCUMENTED_CRM_INSTANCE,
+    Contract,
+    ExportJob,
+    ExportType,
+    SalesAccessToken,
+    crm_instance_urn,
+    is_documented_crm_instance,
+)
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.steps import Finished, resume
 from airflow_provider_snav.api.windows import Window, parse_time
+from airflow_provider_snav.hooks.associations import associate
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import (
     AiohttpTransport,
@@ -107,6 +127,14 @@ class _Hook(BaseHook):
             ExportType.parse(export_type), contract, window.start_at, window.end_at
         )
 
+    def _create_crm_validation_export(
+        self, crm_instance: str | Sequence[str], export_start_at: str | int | dt.datetime | None
+    ) -> Call[ExportJob]:
+        start_at = None if export_start_at is None else parse_time(export_start_at, "export_start_at")
+        if not is_documented_crm_instance(crm_instance_urn(crm_instance)):
+            self.log.warning("%s is not of the documented form %s", crm_instance, DOCUMENTED_CRM_INSTANCE)
+        return calls.create_crm_validation_export(crm_instance, start_at)
+
 
 class SalesNavigatorHook(_Hook):
     """Sales Navigator for workers, over requests.
@@ -166,6 +194,64 @@ class SalesNavigatorHook(_Hook):
         """Read one job's status. Document: Sales Analytics Export Jobs."""
         return self.run(calls.get_analytics_export(job_id, contract))
 
+    def create_crm_validation_export(
+        self,
+        crm_instance: str | Sequence[str],
+        export_start_at: str | int | dt.datetime | None = None,
+    ) -> ExportJob:
+        """Submit one job for what went stale since. Document: Exporting CRM Data Validation.
+
+        :param crm_instance: URN, or ``(key, value)`` such as ``("DYNAMICS", organisation_guid)``.
+        :param export_start_at: aware datetime, epoch milliseconds or ISO 8601 text; None: LinkedIn's choice.
+        """
+        return self.run(self._create_crm_validation_export(crm_instance, export_start_at))
+
+    def get_crm_validation_export(self, job_id: int, crm_instance: str | Sequence[str]) -> ExportJob:
+        """Read one job's status. Document: Exporting CRM Data Validation."""
+        return self.run(calls.get_crm_validation_export(job_id, crm_instance))
+
+    def get_sales_access_token(self) -> SalesAccessToken:
+        """A short-lived token for Sales Navigator's embedded pages, hidden from the log from here on."""
+        token = self.run(calls.get_sales_access_token())
+        mask_secret(token.token)
+        return token
+
+    def get_profile_association(
+        self, instance_id: str, partner: str, record_id: str
+    ) -> ProfileAssociation | None:
+        """The member one CRM record was matched with, None when LinkedIn has no match."""
+        key = ProfileAssociationKey(instance_id, partner, record_id)
+        try:
+            return self.run(calls.get_profile_association(ProfileAssociationKey.parse(asdict(key))))
+        except SalesNavigatorNotFoundError:
+            return None
+
+    def batch_get_profile_associations(
+        self, keys: Iterable[Mapping[str, str] | ProfileAssociationKey]
+    ) -> list[ProfileAssociation | None]:
+        """The members any number of CRM records were matched with, in their order, None for a miss.
+
+        :param keys: mappings with ``instance_id``, ``partner`` and ``record_id``.
+        :raises SalesNavigatorPartialError: LinkedIn failed on some keys; it carries what came for the others.
+        """
+        results = list(self.iter_profile_associations(keys))
+        failed = [result for result in results if result.error]
+        if failed:
+            raise SalesNavigatorPartialError(
+                f"LinkedIn failed on {len(failed)} of {len(results)} profile association keys, the first of"
+                f" them with {failed[0].error}. A retry asks for all of them again.",
+                results=results,
+            )
+        return [result.association for result in results]
+
+    def iter_profile_associations(
+        self, keys: Iterable[Mapping[str, str] | ProfileAssociationKey]
+    ) -> Iterator[AssociationResult]:
+        """One result a key, in their order, while others are still being asked for."""
+        # Read here: the threads that ask must not resolve the connection.
+        self.settings  # noqa: B018
+        return associate(self.run, keys)
+
     @contextmanager
     def download(self, url: str, credential: Credential = Credential.MEMBER) -> Iterator[Download]:
         """Stream one file. Document: Exporting User Activity, "Download the Export".
@@ -178,16 +264,35 @@ class SalesNavigatorHook(_Hook):
         )
         assert isinstance(opened, StreamedResponse)
         with opened.source:
-            yield Download(opened.source)
+            yield Download(opened.source, self.settings.http_timeout)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Make the cheapest true call; Airflow's Test button shows the sentence."""
+        """Try each credential the connection has, with the cheapest true call; say which of them work.
+
+        The member token lists the contracts; the application's credentials mint a token.
+        """
         try:
+            checks = {
+                credential: self._check(credential)
+                for credential in Credential
+                if has_own(self.settings, credential)
+            }
+        except SalesNavigatorError as error:
+            return False, str(error)
+        if not checks:
+            return False, "The connection has neither a member token nor an OAuth client id and secret."
+        return all(works for works, _ in checks.values()), " ".join(said for _, said in checks.values())
+
+    def _check(self, credential: Credential) -> tuple[bool, str]:
+        try:
+            if credential is Credential.APPLICATION:
+                get_token(offer(self.settings, credential), None, self._mint)
+                return True, "The OAuth client id and secret mint application tokens."
             contracts = self.list_contracts()
         except SalesNavigatorError as error:
             return False, str(error)
         reporting = sum(contract.has_reporting_access for contract in contracts)
-        return True, f"The member token works: {len(contracts)} contracts, {reporting} with reporting access."
+        return True, f"The member token sees {len(contracts)} contracts, {reporting} with reporting access."
 
     def run(self, call: Call[T]) -> T:
         """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
@@ -195,7 +300,8 @@ class SalesNavigatorHook(_Hook):
 
     def close(self) -> None:
         """Close the connections kept for reuse."""
-        self._transport.session.close()
+        if "_transport" in self.__dict__:
+            self._transport.session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -229,7 +335,7 @@ class SalesNavigatorHook(_Hook):
 class SalesNavigatorAsyncHook(_Hook):
     """Sales Navigator for the triggerer, over aiohttp.
 
-    Methods and errors are those of :class:`SalesNavigatorHook`, awaited. Files are for workers to download.
+    The methods of :class:`SalesNavigatorHook` that create and watch exports, awaited, with the same errors.
     ``async with`` keeps the HTTP session open between calls.
 
     :param snav_conn_id: a connection of type ``snav``, read once.
@@ -274,6 +380,18 @@ class SalesNavigatorAsyncHook(_Hook):
     async def get_analytics_export(self, job_id: int, contract: str | int) -> ExportJob:
         """See :meth:`SalesNavigatorHook.get_analytics_export`."""
         return await self.run(calls.get_analytics_export(job_id, contract))
+
+    async def create_crm_validation_export(
+        self,
+        crm_instance: str | Sequence[str],
+        export_start_at: str | int | dt.datetime | None = None,
+    ) -> ExportJob:
+        """See :meth:`SalesNavigatorHook.create_crm_validation_export`."""
+        return await self.run(self._create_crm_validation_export(crm_instance, export_start_at))
+
+    async def get_crm_validation_export(self, job_id: int, crm_instance: str | Sequence[str]) -> ExportJob:
+        """See :meth:`SalesNavigatorHook.get_crm_validation_export`."""
+        return await self.run(calls.get_crm_validation_export(job_id, crm_instance))
 
     async def run(self, call: Call[T]) -> T:
         """Perform one call of :mod:`airflow_provider_snav.api.calls`."""

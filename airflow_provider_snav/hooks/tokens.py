@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -25,7 +24,7 @@ class _Kept:
 
 
 _kept: dict[str, _Kept] = {}
-_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+_locks: dict[str, threading.Lock] = {}
 _mints: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[Token]]] = WeakKeyDictionary()
 
 
@@ -42,7 +41,8 @@ def get_token(offer: Offer, refused: Token | None, mint: Callable[[Grant], Minte
     if found := _at_hand(offer, refused):
         return found
     assert offer.grant
-    with _locks[offer.grant.key]:
+    # Not a defaultdict: two threads could each be given a lock of their own.
+    with _locks.setdefault(offer.grant.key, threading.Lock()):
         # Another thread may have minted it meanwhile.
         return _at_hand(offer, refused) or _keep(offer.grant, mint(offer.grant))
 

@@ -7,10 +7,13 @@ obey the environment's proxy and CA settings, and keep URLs and tokens out of ev
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pathlib
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Self
@@ -19,34 +22,41 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import certifi
 import requests
+import urllib3
 import yarl
 from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider_snav import __version__
 from airflow_provider_snav._clock import now
-from airflow_provider_snav.api.errors import SalesNavigatorIncompleteDownloadError
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorIncompleteDownloadError,
+)
 from airflow_provider_snav.api.exchange import NoAnswer, Request, Response, Token
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.hooks.failures import reason
 
 CHUNK_BYTES = 1 << 20
 _USER_AGENT = f"airflow-provider-snav/{__version__}"
 
 
-def _reason(error: BaseException) -> str:
-    """The failure's kind and the system's words; the error's own text would show the URL."""
-    words = None
-    cause: BaseException | None = error
-    while cause:
-        words = getattr(cause, "strerror", None) or words
-        cause = cause.__cause__ or cause.__context__
-    return f"{type(error).__name__} ({words})" if words else type(error).__name__
-
-
 def _ca_bundle(settings: Settings) -> bool | str:
-    """What to verify servers against: the connection's choice, else the variables requests knows."""
-    if settings.tls_verify is not True:
-        return settings.tls_verify
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    """What to verify servers against: the connection's choice, else the variables requests knows.
+
+    :raises SalesNavigatorConfigurationError: it names no readable certificates; waiting would not help.
+    """
+    bundle, name = settings.tls_verify, "the connection's tls_verify"
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if bundle is True and os.environ.get(variable):
+            bundle, name = os.environ[variable], variable
+    try:
+        _tls(bundle)
+    except OSError as error:
+        raise SalesNavigatorConfigurationError(
+            f"Cannot read certificates from {bundle}, which {name} names ({type(error).__name__})."
+            " Nothing was sent."
+        ) from None
+    return bundle
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
@@ -72,6 +82,44 @@ class _BearerAuth(requests.auth.AuthBase):
         return request
 
 
+_sending: ContextVar[bool] = ContextVar("_sending", default=False)
+
+
+class _HideUrls(logging.Filter):
+    """Takes URLs out of what urllib3 logs about requests of ours: a download's is as good as the file.
+
+    urllib3 logs from within the call that sends, so what it logs meanwhile, in this context, is ours; other
+    people's lines stay as they are. aiohttp logs no URL.
+    """
+
+    # A filter works on records of the very logger it is added to, not on those of its children.
+    LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _sending.get() and isinstance(record.args, tuple):
+            record.args = tuple("***" if self._is_url(value) else value for value in record.args)
+        return True
+
+    @staticmethod
+    def _is_url(value: object) -> bool:
+        return isinstance(value, str) and (value.startswith("/") or "://" in value)
+
+
+_hide_urls = _HideUrls()
+
+
+@contextmanager
+def _urls_hidden_in_logs() -> Iterator[None]:
+    for name in _HideUrls.LOGGERS:
+        # Adding it again does nothing.
+        logging.getLogger(name).addFilter(_hide_urls)
+    before = _sending.set(True)
+    try:
+        yield
+    finally:
+        _sending.reset(before)
+
+
 class RequestsTransport:
     """Sends core requests over one requests session, which holds no token."""
 
@@ -86,14 +134,15 @@ class RequestsTransport:
 
     def send(self, request: Request) -> Response | NoAnswer:
         try:
-            answer = self._open(request)
+            with _urls_hidden_in_logs():
+                answer = self._open(request)
             headers = _lower(answer.headers)
             if request.stream and answer.status_code == requests.codes.ok:
                 return StreamedResponse(answer.status_code, headers, b"", now(), answer)
             with answer:
                 return Response(answer.status_code, headers, answer.content, now())
-        except requests.RequestException as error:
-            return NoAnswer(_reason(error))
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            return NoAnswer(reason(error, self._settings.http_timeout))
 
     def _open(self, request: Request) -> requests.Response:
         prepared = self.session.prepare_request(
@@ -107,11 +156,13 @@ class RequestsTransport:
         )
         # requests tidies what it takes for untidy ("%7E", "/../"); LinkedIn parses and signs the text.
         prepared.url = request.url
-        environment = self.session.merge_environment_settings(
-            request.url, {}, request.stream, _ca_bundle(self._settings), None
-        )
-        return self.session.send(
-            prepared, timeout=self._settings.http_timeout, allow_redirects=False, **environment
+        # The session's own send would look ahead along a redirect and keep cookies.
+        return self.session.get_adapter(request.url).send(
+            prepared,
+            stream=request.stream,
+            timeout=self._settings.http_timeout,
+            verify=_ca_bundle(self._settings),
+            proxies=get_environ_proxies(request.url),
         )
 
 
@@ -121,8 +172,9 @@ class Download:
     :param length: bytes announced by Content-Length, None when the server announced none.
     """
 
-    def __init__(self, source: requests.Response) -> None:
+    def __init__(self, source: requests.Response, timeout: float) -> None:
         self._source = source
+        self._timeout = timeout
         length = source.headers.get("content-length", "")
         self.length = int(length) if length.isdecimal() else None
 
@@ -137,14 +189,16 @@ class Download:
                 received += len(chunk)
                 yield chunk
         except requests.RequestException as error:
-            raise self._broke_off(received, _reason(error)) from None
+            # urllib3 keeps to itself what was too little for a chunk.
+            received = max(received, self._source.raw.tell())
+            raise self._broke_off(received, reason(error, self._timeout)) from None
         if self.length is not None and received < self.length:
             raise self._broke_off(received, "the server closed the connection")
 
-    def _broke_off(self, received: int, reason: str) -> SalesNavigatorIncompleteDownloadError:
+    def _broke_off(self, received: int, why: str) -> SalesNavigatorIncompleteDownloadError:
         announced = "an unknown number of" if self.length is None else self.length
         return SalesNavigatorIncompleteDownloadError(
-            f"The download broke off after {received} of {announced} bytes: {reason}."
+            f"The download broke off after {received} of {announced} bytes: {why}."
         )
 
 
@@ -159,11 +213,24 @@ def _tls(ca_bundle: bool | str) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=path)
 
 
+def _proxy(url: str) -> str | None:
+    """The proxy requests would take; aiohttp would find one itself, but then it reads netrc too."""
+    proxy = select_proxy(url, get_environ_proxies(url))
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
 class _LoopSession:
     """The aiohttp session all triggers of one event loop share."""
 
     def __init__(self) -> None:
-        self.session = aiohttp.ClientSession(headers={"User-Agent": _USER_AGENT})
+        # Connections with different tokens share the session: what one is told to remember is not the
+        # other's business.
+        self.session = aiohttp.ClientSession(
+            headers={"User-Agent": _USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        # aiohttp would send each GET that breaks once more by itself: how often is the core's decision.
+        # There is no public way to say so; aiohttp's own test client does it like this.
+        self.session._retry_connection = False
         self.users = 0
 
 
@@ -203,11 +270,10 @@ class AiohttpTransport:
                 headers=headers,
                 data=request.body,
                 allow_redirects=False,
-                # Not trust_env: with it aiohttp reads netrc too.
-                proxy=select_proxy(request.url, get_environ_proxies(request.url)),
+                proxy=_proxy(request.url),
                 ssl=_tls(_ca_bundle(self._settings)),
                 timeout=aiohttp.ClientTimeout(total=4 * timeout, sock_connect=timeout, sock_read=timeout),
             ) as answer:
                 return Response(answer.status, _lower(answer.headers), await answer.read(), now())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return NoAnswer(_reason(error))
+            return NoAnswer(reason(error, timeout))

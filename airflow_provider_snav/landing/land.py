@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 import time
@@ -22,7 +23,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorNotFoundError,
     SalesNavigatorRowCountError,
 )
-from airflow_provider_snav.api.models import Export, ExportJob, JobStatus, Slice
+from airflow_provider_snav.api.exchange import Credential
+from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, JobStatus, Slice
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import SUFFIXES, CompressionKind, compressor
 from airflow_provider_snav.landing.names import belongs_to, file_names, manifest_name
@@ -89,6 +91,8 @@ class Landing:
 
     :param folder: where; created if the store has folders.
     :param log: gets a line about progress every ten seconds.
+
+    ``next_export_start_at`` is, after a CRM validation export, where LinkedIn suggests the next begins.
     """
 
     def __init__(
@@ -101,6 +105,10 @@ class Landing:
         self._log = log
         self._stages: dict[str, Stage] = {}
         self._published = 0
+        self._credential = Credential.MEMBER
+        if export.kind is ExportKind.CRM_VALIDATION:
+            self._credential = Credential.APPLICATION
+        self.next_export_start_at: dt.datetime | None = None
         self._stop = threading.Event()
         self._progress = _Progress(log)
 
@@ -115,6 +123,7 @@ class Landing:
         if existing and self._terms.if_exists == "fail":
             raise _already_there(self._folder, existing)
         jobs = [self._completed_job(part) for part in self._export.slices]
+        self.next_export_start_at = jobs[-1].next_export_start_at
         try:
             parts = self._parts(jobs)
             files = self._stage_all(parts)
@@ -211,7 +220,7 @@ class Landing:
 
     def _write(self, part: _Part, url: str, stage: Stage) -> LandedFile:
         profile, packer, digest, size = CsvProfile(), compressor(self._terms.compression), sha256(), 0
-        with self._hook.download(url) as download:
+        with self._hook.download(url, self._credential) as download:
             for chunk in chain(unpack(download), [b""]):
                 if self._stop.is_set():
                     raise _StoppedError
@@ -232,8 +241,8 @@ class Landing:
             sha256=digest.hexdigest(),
             columns=list(profile.columns),
             job_id=part.part.job_id,
-            start_at=to_text(part.part.start_at),
-            end_at=to_text(part.part.end_at) if part.part.end_at else None,
+            start_at=to_text(part.job.export_start_at or part.part.start_at),
+            end_at=to_text(end) if (end := part.job.export_end_at or part.part.end_at) else None,
         )
 
     def _check_rows(self, parts: Sequence[_Part], files: Sequence[LandedFile]) -> None:

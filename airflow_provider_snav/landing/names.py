@@ -13,15 +13,23 @@ from airflow_provider_snav.landing.staged import leftover_of
 _PLAIN_URN = re.compile(r"urn:li:([A-Za-z]+):([A-Za-z0-9-]+)")
 
 
-def stem_of(export: Export) -> str:
-    """The name all files of an export begin with: type, contract and time exported, up to the until.
+def stem_of(export: Export, run: str) -> str:
+    """The name all files of an export begin with: what, whose, from, up to (not including).
 
-    ``activity_contract-123456_20260101T000000Z_20260102T000000Z``
+    ``activity_contract-123456_20260101T000000Z_20260102T000000Z``; the end of a CRM validation export is not
+    known beforehand, there it is the run: ``crm_validation_..._20260101T000000Z_run-20260108T000000Z``.
+
+    :param run: names the DAG run, see :func:`run_name`.
     """
-    first, last = export.slices[0], export.slices[-1]
-    until = last.window.until if last.window else None
-    times = [_compact(moment) for moment in (first.start_at, until) if moment]
-    return "_".join([export.export_type or export.kind, _slug(export.subject), *times])
+    last = export.slices[-1].window
+    until = _compact(last.until) if last else f"run-{run}"
+    start = _compact(export.slices[0].start_at)
+    return "_".join([export.export_type or export.kind, _slug(export.subject), start, until])
+
+
+def run_name(logical_date: dt.datetime | None, run_id: str) -> str:
+    """A DAG run in a file name: its logical date, or its id where Airflow gave it no date."""
+    return _compact(logical_date.astimezone(dt.UTC)) if logical_date else _readable(run_id)
 
 
 def own_stem(filename: str) -> str:
@@ -69,5 +77,9 @@ def _slug(urn: str) -> str:
     """A URN in letters, digits and dashes; what cannot be said so is told apart by a hash."""
     if match := _PLAIN_URN.fullmatch(urn):
         return "-".join(match.groups())
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", urn.removeprefix("urn:li:")).strip("-")
-    return f"{readable[:80]}-{hashlib.sha256(urn.encode()).hexdigest()[:8]}"
+    return _readable(urn.removeprefix("urn:li:"))
+
+
+def _readable(text: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
+    return f"{plain[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -139,6 +139,8 @@ class ExportRun:
         :raises SalesNavigatorError: the poll that ended the wait fails here too.
         """
         self.export = report.export
+        for warning in report.warnings:
+            self._log.warning("%s", warning)
         match report.outcome:
             case Outcome.TIMEOUT:
                 raise timed_out(self.export, self._timeout)

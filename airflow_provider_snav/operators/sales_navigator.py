@@ -3,170 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
-from abc import abstractmethod
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav._compat import BaseOperator, Context, conf
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorWindowError
-from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
-from airflow_provider_snav.api.models import Export, ExportKind, ExportType, Slice, contract_urn
-from airflow_provider_snav.api.polling import PollSchedule, Report
+from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
+from airflow_provider_snav.api.associations import AssociationResult
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorError,
+    SalesNavigatorWindowError,
+)
+from airflow_provider_snav.api.models import (
+    DOCUMENTED_CRM_INSTANCE,
+    Export,
+    ExportKind,
+    ExportType,
+    Slice,
+    contract_urn,
+    crm_instance_urn,
+    is_documented_crm_instance,
+)
 from airflow_provider_snav.api.windows import parse_time, split, to_text
-from airflow_provider_snav.operators.durable import TaskMemory
-from airflow_provider_snav.operators.export_run import ExportRun, reporting
-
-Seconds = float | int | dt.timedelta
-
-
-class _ExportOperator(BaseOperator):
-    """Submits an export and sees it through; the two kinds differ in what they ask for.
-
-    :param wait_for_completion: False returns right after submission, for a sensor to wait.
-    :param deferrable: wait in the triggerer, holding no worker.
-    :param durable: on Airflow 3.3 and later, remember the jobs between tries: a retry goes on with them.
-    :param poll_interval: before the first poll; each pause is a fifth longer than the last.
-    :param max_poll_interval: between two polls at most.
-    :param timeout: of the whole wait in one try, deferred or not.
-    :param split_on_failure: halve a window LinkedIn finds too large or too slow.
-    :param max_resubmissions: how often a window is submitted again after a data delay or an internal error.
-    :param resubmit_delay: how long to wait after a data delay.
-    :param snav_conn_id: a connection of type ``snav``.
-    """
-
-    def __init__(
-        self,
-        *,
-        wait_for_completion: bool = True,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        durable: bool = True,
-        poll_interval: Seconds = 15,
-        max_poll_interval: Seconds = 300,
-        timeout: dt.timedelta,
-        split_on_failure: bool = True,
-        max_resubmissions: int = 3,
-        resubmit_delay: dt.timedelta = dt.timedelta(hours=1),
-        snav_conn_id: str = "snav_default",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.durable = durable
-        self.poll_interval = poll_interval
-        self.max_poll_interval = max_poll_interval
-        self.timeout = timeout
-        self.split_on_failure = split_on_failure
-        self.max_resubmissions = max_resubmissions
-        self.resubmit_delay = resubmit_delay
-        self.snav_conn_id = snav_conn_id
-
-    @abstractmethod
-    def asked(self, context: Context) -> Export:
-        """What to export, with nothing submitted yet.
-
-        :raises SalesNavigatorConfigurationError: an argument is wrong.
-        """
-
-    def execute(self, context: Context) -> dict[str, Any] | None:
-        """Submit, or take up again what an earlier try submitted, and wait.
-
-        :returns: the Export as JSON.
-        """
-        with reporting(lambda _: "Nothing was submitted."):
-            asked = self.asked(context)
-            memory = TaskMemory(context, asked, enabled=self.durable)
-            remembered = memory.recall()
-            run = self._run(remembered or asked, memory, deadline=now() + self.timeout)
-        with reporting(run.fate):
-            if remembered:
-                self.log.info("Going on with what an earlier try submitted: %s", remembered)
-                run.reattach()
-            return self._see_through(run)
-
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None
-    ) -> dict[str, Any] | None:
-        """Go on where the trigger stopped waiting."""
-        with reporting(lambda _: "Clear the task to begin anew."):
-            report = Report.from_event(event)
-            self.log.info("The trigger waited: %s", report.post_mortem())
-            memory = TaskMemory(context, report.export, enabled=self.durable)
-            run = self._run(report.export, memory, deadline=report.deadline)
-        with reporting(run.fate):
-            run.take(report)
-            return self._see_through(run)
-
-    def on_kill(self) -> None:
-        """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
-        self.log.warning(
-            "Stopped. LinkedIn goes on with the jobs submitted so far; they expire by themselves."
-        )
-
-    def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
-        while not run.submit() and self.wait_for_completion:
-            if self.deferrable:
-                self._defer(run)
-            run.wait()
-        self.log.info(
-            "%s %s", "Complete:" if run.export.is_completed else "Submitted, not waiting:", run.export
-        )
-        return run.export.to_json()
-
-    def _defer(self, run: ExportRun) -> None:
-        from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
-
-        self.defer(
-            trigger=SalesNavigatorExportTrigger(
-                export=run.export.to_json(),
-                remedies=run.remedies.to_json(),
-                poll_interval=run.schedule.first,
-                max_poll_interval=run.schedule.longest,
-                deadline=run.deadline.timestamp(),
-                snav_conn_id=self.snav_conn_id,
-            ),
-            method_name="execute_complete",
-        )
-
-    def _run(self, export: Export, memory: TaskMemory, *, deadline: dt.datetime) -> ExportRun:
-        from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-
-        remedies = Remedies(self.split_on_failure, self.max_resubmissions, self.resubmit_delay)
-        return ExportRun(
-            SalesNavigatorHook(self.snav_conn_id),
-            export,
-            # Nobody is there to submit the rest later: all of it goes out at once.
-            remedies=remedies if self.wait_for_completion else NO_REMEDIES,
-            schedule=poll_schedule(self.poll_interval, self.max_poll_interval),
-            timeout=self.timeout,
-            deadline=deadline,
-            memory=memory,
-            log=self.log,
-        )
+from airflow_provider_snav.landing.staged import open_stage
+from airflow_provider_snav.operators.association_keys import read_keys
+from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
+from airflow_provider_snav.operators.export_run import reporting
+from airflow_provider_snav.operators.watermark import Watermark
 
 
-def poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:
-    """The two poll arguments as seconds.
-
-    :raises SalesNavigatorConfigurationError: not positive, or not numbers.
-    """
-    try:
-        quick, slow = (
-            each.total_seconds() if isinstance(each, dt.timedelta) else float(each)
-            for each in (first, longest)
-        )
-    except (TypeError, ValueError):
-        quick = slow = 0.0
-    if quick <= 0 or slow <= 0:
-        raise SalesNavigatorConfigurationError(
-            f"poll_interval={first!r} and max_poll_interval={longest!r} must be seconds above 0, or"
-            " timedeltas."
-        )
-    return PollSchedule(quick, max(quick, slow))
-
-
-class SalesNavigatorAnalyticsExportOperator(_ExportOperator):
+class SalesNavigatorAnalyticsExportOperator(ExportOperator):
     """Exports activity, seat or activity outcome data of one contract.
 
     The time to export is ``start_at`` up to ``end_at`` if given; else ``window`` before the end of the run's
@@ -208,7 +78,7 @@ class SalesNavigatorAnalyticsExportOperator(_ExportOperator):
         self.lag = lag
 
     def asked(self, context: Context) -> Export:
-        """See :meth:`_ExportOperator.asked`."""
+        """See :meth:`ExportOperator.asked`."""
         start_at, until = self._interval(context)
         return Export(
             kind=ExportKind.ANALYTICS,
@@ -247,3 +117,177 @@ def _no_interval(start: dt.datetime | None) -> str:
         " window=timedelta(days=1), the time before the run's logical date; or schedule the DAG with"
         " CronDataIntervalTimetable('@daily', timezone='UTC'), whose runs have an interval."
     )
+
+
+class SalesNavigatorCrmValidationExportOperator(ExportOperator):
+    """Exports the CRM records whose company on LinkedIn is no longer the one in the CRM.
+
+    An export runs from ``export_start_at`` up to the moment LinkedIn creates it. With a ``watermark`` each
+    run begins where the last *landed* export of the CRM instance left off: give the same asset to the
+    transfer, which moves it after publishing. Document: Exporting CRM Data Validation.
+
+    :param crm_instance: full URN, or ``(key, value)`` such as ``("DYNAMICS", organisation_guid)``.
+    :param export_start_at: aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset).
+        With a watermark, where the very first run begins.
+    :param watermark: an asset to keep the watermark in; Airflow 3.3 and later.
+
+    All other arguments: see the waiting arguments in the README. Returns the Export.
+    """
+
+    template_fields: Sequence[str] = ("crm_instance", "export_start_at", "snav_conn_id")
+    ui_color = "#dce6f1"
+
+    def __init__(
+        self,
+        *,
+        crm_instance: str | Sequence[str],
+        export_start_at: str | int | dt.datetime | None = None,
+        watermark: Asset | None = None,
+        timeout: dt.timedelta = dt.timedelta(hours=12),
+        poll_interval: Seconds = 60,
+        max_poll_interval: Seconds = 600,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            timeout=timeout, poll_interval=poll_interval, max_poll_interval=max_poll_interval, **kwargs
+        )
+        self.crm_instance = crm_instance
+        self.export_start_at = export_start_at
+        self.watermark = watermark
+        if watermark is not None and watermark not in self.inlets:
+            self.inlets = [*self.inlets, watermark]
+
+    def asked(self, context: Context) -> Export:
+        """See :meth:`ExportOperator.asked`."""
+        urn = crm_instance_urn(self.crm_instance)
+        if not is_documented_crm_instance(urn):
+            self.log.warning("%s is not of the documented form %s", urn, DOCUMENTED_CRM_INSTANCE)
+        given = _given(self.export_start_at)
+        start = None if given is None else parse_time(given, "export_start_at")
+        if self.watermark is not None:
+            start = Watermark(context, self.watermark, urn).start(start)
+        if start is None:
+            raise SalesNavigatorConfigurationError(
+                "There is no time to export from: give export_start_at, or a watermark (an Asset) and"
+                " export_start_at for its first run."
+            )
+        return Export(ExportKind.CRM_VALIDATION, urn, None, (Slice(start),))
+
+
+class SalesNavigatorListContractsOperator(BaseOperator):
+    """Lists the contracts of the member behind the token. Document: Exporting User Activity.
+
+    Returns the URNs, fit for ``.expand(contract=...)``; the full records go to the XCom key ``contracts``.
+
+    :param reporting_access_only: only contracts whose data the member may export.
+    :param snav_conn_id: a connection of type ``snav``.
+    """
+
+    template_fields: Sequence[str] = ("snav_conn_id",)
+    ui_color = "#dce6f1"
+
+    def __init__(
+        self, *, reporting_access_only: bool = True, snav_conn_id: str = "snav_default", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.reporting_access_only = reporting_access_only
+        self.snav_conn_id = snav_conn_id
+
+    def execute(self, context: Context) -> list[str]:
+        """List them.
+
+        :returns: URNs, in LinkedIn's order.
+        """
+        from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+        with reporting(_read_only), SalesNavigatorHook(self.snav_conn_id) as hook:
+            contracts = hook.list_contracts(self.reporting_access_only)
+        self.log.info(
+            "Found %s contracts: %s", len(contracts), ", ".join(each.contract for each in contracts)
+        )
+        context["ti"].xcom_push(key="contracts", value=[asdict(contract) for contract in contracts])
+        return [contract.contract for contract in contracts]
+
+
+MAX_RETURNED_KEYS = 1000
+"""How many associations may be returned through XCom; more need an ``output``."""
+
+
+class SalesNavigatorProfileAssociationsOperator(BaseOperator):
+    """Finds the LinkedIn members that CRM records were matched with.
+
+    Keys are asked for in batches and results written as they come, in constant memory. Each is a JSON object
+    with ``instance_id``, ``partner``, ``record_id``, ``member``, ``profile`` and ``profile_photo`` (null
+    without a match) and ``error`` (null unless LinkedIn failed on this key alone).
+
+    :param keys: a list of mappings with ``instance_id``, ``partner`` and ``record_id``, or the URI of a CSV
+        or JSONL object with those columns.
+    :param output: URI of the JSONL object to write, published only when complete. Without it the results are
+        returned, at most 1,000.
+    :param snav_conn_id: a connection of type ``snav``.
+    """
+
+    template_fields: Sequence[str] = ("keys", "output_uri", "snav_conn_id")
+    ui_color = "#dce6f1"
+
+    def __init__(
+        self,
+        *,
+        keys: str | Sequence[Mapping[str, str]],
+        output: str | None = None,
+        snav_conn_id: str = "snav_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.keys = keys
+        # Not "output": in Airflow that is every operator's own, its XCom reference.
+        self.output_uri = output
+        self.snav_conn_id = snav_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
+        """Ask for all keys.
+
+        :returns: with ``output`` its ``uri`` and the counts ``keys``, ``matched`` and ``failed``; without it
+            the results, in the order of the keys.
+        """
+        from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+        with reporting(_read_only), SalesNavigatorHook(self.snav_conn_id) as hook:
+            keys = read_keys(ObjectStoragePath(self.keys)) if isinstance(self.keys, str) else iter(self.keys)
+            if self.output_uri is not None:
+                return self._write(hook.iter_profile_associations(keys), ObjectStoragePath(self.output_uri))
+            few = list(islice(keys, MAX_RETURNED_KEYS + 1))
+            if len(few) > MAX_RETURNED_KEYS:
+                raise SalesNavigatorConfigurationError(
+                    f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom: give output,"
+                    " the URI of a JSONL object to write. Nothing was sent."
+                )
+            return [_row(result) for result in hook.iter_profile_associations(few)]
+
+    def _write(self, results: Iterable[AssociationResult], path: ObjectStoragePath) -> dict[str, Any]:
+        counts = {"keys": 0, "matched": 0, "failed": 0}
+        stage = open_stage(path, attempt=uuid4().hex[:8])
+        try:
+            for result in results:
+                counts["keys"] += 1
+                counts["matched"] += result.association is not None
+                counts["failed"] += result.error is not None
+                stage.write(json.dumps(_row(result)).encode() + b"\n")
+            stage.seal()
+            stage.publish()
+        finally:
+            stage.discard()
+        if counts["failed"]:
+            self.log.warning("LinkedIn failed on %s keys; their lines say why", counts["failed"])
+        self.log.info("Wrote %s: %s", stage.uri, counts)
+        return {"uri": stage.uri, **counts}
+
+
+def _row(result: AssociationResult) -> dict[str, Any]:
+    nothing = {"member": None, "profile": None, "profile_photo": None}
+    found = asdict(result.association) if result.association else nothing
+    return {**asdict(result.key), **found, "error": result.error}
+
+
+def _read_only(error: SalesNavigatorError) -> str:
+    return "Nothing was changed at LinkedIn; a retry asks again." if error.retryable else ""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 from uuid import uuid4
 
-from airflow_provider_snav._compat import BaseOperator, Context, ObjectStoragePath
+from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.models import Export, ExportKind
+from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import compressor
 from airflow_provider_snav.landing.land import Landing, Terms
-from airflow_provider_snav.landing.names import own_stem, stem_of
+from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
 from airflow_provider_snav.operators.export_run import reporting
+from airflow_provider_snav.operators.watermark import Watermark
 
 
 class SalesNavigatorToObjectStorageOperator(BaseOperator):
@@ -34,6 +37,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
     :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
     :param manifest: write ``<stem>.manifest.json`` last, for readers that need all files or none.
     :param max_parallel: files downloaded side by side.
+    :param watermark: the asset the CRM validation export has too; moved once all files are published.
     :param object_storage_conn_id: the storage's connection, when the destination does not name it.
     :param snav_conn_id: a connection of type ``snav``.
     """
@@ -59,6 +63,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         verify: bool = True,
         manifest: bool = False,
         max_parallel: int = 4,
+        watermark: Asset | None = None,
         object_storage_conn_id: str | None = None,
         snav_conn_id: str = "snav_default",
         **kwargs: Any,
@@ -72,6 +77,9 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         self.verify = verify
         self.manifest = manifest
         self.max_parallel = max_parallel
+        self.watermark = watermark
+        if watermark is not None and watermark not in self.outlets:
+            self.outlets = [*self.outlets, watermark]
         self.object_storage_conn_id = object_storage_conn_id
         self.snav_conn_id = snav_conn_id
 
@@ -85,18 +93,38 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
 
         with reporting(lambda _: "Nothing was downloaded."):
             export = Export.from_json(self.export)
-            terms = self._terms(export)
+            terms = self._terms(export, context)
+            watermark = self._watermark(export, context)
             hook = SalesNavigatorHook(self.snav_conn_id)
             landing = Landing(hook, export, self._folder(), terms, self.log)
         with reporting(landing.fate), hook:
             files = landing.run()
+            if watermark:
+                self._move(watermark, export, landing.next_export_start_at)
         for file in files:
             self.log.info(
                 "Landed %s: %s rows, %s bytes, sha256 %s", file.uri, file.rows, file.bytes, file.sha256
             )
         return [asdict(file) for file in files]
 
-    def _terms(self, export: Export) -> Terms:
+    def _watermark(self, export: Export, context: Context) -> Watermark | None:
+        if self.watermark is None:
+            return None
+        if export.kind is not ExportKind.CRM_VALIDATION:
+            raise SalesNavigatorConfigurationError(
+                "watermark is for CRM validation exports; analytics exports have a window of their own."
+            )
+        return Watermark(context, self.watermark, export.subject)
+
+    def _move(self, watermark: Watermark, export: Export, following: dt.datetime | None) -> None:
+        if following is None:
+            self.log.warning("LinkedIn gave no nextExportStartAt: the watermark stays where it is.")
+        elif watermark.landed(export.slices[0].start_at, following):
+            self.log.info("The watermark of %s is now %s", export.subject, to_text(following))
+        else:
+            self.log.info("The watermark of %s stays: a later run has landed already.", export.subject)
+
+    def _terms(self, export: Export, context: Context) -> Terms:
         if self.if_exists not in ("overwrite", "fail"):
             raise SalesNavigatorConfigurationError(
                 f"if_exists={self.if_exists!r} is neither 'overwrite' nor 'fail'."
@@ -104,8 +132,9 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         if self.max_parallel < 1:
             raise SalesNavigatorConfigurationError(f"max_parallel={self.max_parallel!r} must be 1 or more.")
         compressor(self.compression)
+        run = run_name(context.get("logical_date"), context.get("run_id", ""))
         return Terms(
-            stem=own_stem(self.filename) if self.filename is not None else stem_of(export),
+            stem=own_stem(self.filename) if self.filename is not None else stem_of(export, run),
             attempt=uuid4().hex[:8],
             if_exists=self.if_exists,
             compression=self.compression,

@@ -1,0 +1,129 @@
+"""Profile associations: which LinkedIn member a CRM record was matched with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from airflow_provider_snav.api import restli
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+
+MAX_QUERY_BYTES = 4096
+"""What a query may hold, in bytes (LinkedIn's page on query tunnelling)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileAssociationKey:
+    """Names one CRM record.
+
+    :param instance_id: of the CRM; for Dynamics the host of the organisation.
+    :param partner: the CRM's maker; for Dynamics ``MS``.
+    :param record_id: of the contact or lead.
+    """
+
+    instance_id: str
+    partner: str
+    record_id: str
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any] | ProfileAssociationKey) -> ProfileAssociationKey:
+        """Read a key with these names, or with LinkedIn's own (``instanceId``, ``recordId``).
+
+        :raises SalesNavigatorConfigurationError: a part is missing or empty.
+        """
+        if isinstance(value, ProfileAssociationKey):
+            return value
+        parts = [value.get(name) or value.get(wire) for name, wire in _KEY_PARTS.items()]
+        if not all(isinstance(part, str) and part for part in parts):
+            raise SalesNavigatorConfigurationError(
+                f"{dict(value)!r} is not a profile association key: instance_id, partner and record_id must"
+                " all be text that is not empty."
+            )
+        return cls(*map(str, parts))
+
+    def to_wire(self) -> dict[str, str]:
+        """The record LinkedIn expects, to be encoded."""
+        return {wire: getattr(self, name) for name, wire in _KEY_PARTS.items()}
+
+
+_KEY_PARTS = {"instance_id": "instanceId", "partner": "partner", "record_id": "recordId"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileAssociation:
+    """The LinkedIn member a CRM record was matched with.
+
+    :param member: URN of the person.
+    :param profile: URL of the Sales Navigator profile.
+    :param profile_photo: URL, only for members whose photo is public.
+    """
+
+    member: str
+    profile: str
+    profile_photo: str | None = None
+
+    @classmethod
+    def from_wire(cls, element: Mapping[str, Any]) -> Self:
+        return cls(element["member"], element["profile"], element.get("profilePhoto"))
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationResult:
+    """What became of one key of a batch.
+
+    :param association: None when LinkedIn has no match, or failed on this key.
+    :param error: LinkedIn's words when it failed on this key alone.
+    """
+
+    key: ProfileAssociationKey
+    association: ProfileAssociation | None = None
+    error: str | None = None
+
+
+def batches(keys: Iterable[ProfileAssociationKey]) -> Iterator[list[ProfileAssociationKey]]:
+    """Cut keys into batches whose query stays within the documented 4 KB.
+
+    :raises SalesNavigatorConfigurationError: one key alone is longer.
+    """
+    batch: list[ProfileAssociationKey] = []
+    length = empty = len(restli.encode_query({"ids": []}))
+    for key in keys:
+        size = len(restli.encode(key.to_wire())) + 1
+        if empty + size > MAX_QUERY_BYTES:
+            raise SalesNavigatorConfigurationError(
+                f"A profile association key is {size} bytes long when encoded; LinkedIn takes"
+                f" {MAX_QUERY_BYTES} bytes of query at most."
+            )
+        if batch and length + size > MAX_QUERY_BYTES:
+            yield batch
+            batch, length = [], empty
+        batch.append(key)
+        length += size
+    if batch:
+        yield batch
+
+
+def association_results(
+    body: Mapping[str, Any], keys: Sequence[ProfileAssociationKey]
+) -> list[AssociationResult]:
+    """Match the keys of a batch's answer with those asked for, as values, whatever their spelling.
+
+    A key in none of the answer's maps has no match.
+    """
+    found = {_key(text): ProfileAssociation.from_wire(each) for text, each in body["results"].items()}
+    errors = {_key(text): _error_text(each) for text, each in (body.get("errors") or {}).items()}
+    return [AssociationResult(key, found.get(key), None if key in found else errors.get(key)) for key in keys]
+
+
+def _key(text: str) -> ProfileAssociationKey:
+    return ProfileAssociationKey.parse(restli.decode_record(text))
+
+
+def _error_text(error: Any) -> str | None:
+    """One key's error in words; None for 404, which is no error but no match."""
+    if not isinstance(error, Mapping):
+        return str(error)
+    if error.get("status") == 404:
+        return None
+    return f"HTTP {error.get('status', 'unknown')}: {error.get('message', 'no message')}"

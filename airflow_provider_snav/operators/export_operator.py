@@ -1,0 +1,164 @@
+"""What the two export operators share: submit, wait, go on after a crash."""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import abstractmethod
+from typing import Any, TypeAlias
+
+from airflow_provider_snav._clock import now
+from airflow_provider_snav._compat import BaseOperator, Context, conf
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.polling import PollSchedule, Report
+from airflow_provider_snav.operators.durable import TaskMemory
+from airflow_provider_snav.operators.export_run import ExportRun, reporting
+
+Seconds: TypeAlias = float | int | dt.timedelta
+
+
+class ExportOperator(BaseOperator):
+    """Submits an export and sees it through; the two kinds differ in what they ask for.
+
+    :param wait_for_completion: False returns right after submission, for a sensor to wait.
+    :param deferrable: wait in the triggerer, holding no worker.
+    :param durable: on Airflow 3.3 and later, remember the jobs between tries: a retry goes on with them.
+    :param poll_interval: before the first poll; each pause is a fifth longer than the last.
+    :param max_poll_interval: between two polls at most.
+    :param timeout: of the whole wait in one try, deferred or not.
+    :param split_on_failure: halve a window LinkedIn finds too large or too slow.
+    :param max_resubmissions: how often a window is submitted again after a data delay or an internal error.
+    :param resubmit_delay: how long to wait after a data delay.
+    :param snav_conn_id: a connection of type ``snav``.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        durable: bool = True,
+        poll_interval: Seconds = 15,
+        max_poll_interval: Seconds = 300,
+        timeout: dt.timedelta,
+        split_on_failure: bool = True,
+        max_resubmissions: int = 3,
+        resubmit_delay: dt.timedelta = dt.timedelta(hours=1),
+        snav_conn_id: str = "snav_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.durable = durable
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
+        self.timeout = timeout
+        self.split_on_failure = split_on_failure
+        self.max_resubmissions = max_resubmissions
+        self.resubmit_delay = resubmit_delay
+        self.snav_conn_id = snav_conn_id
+
+    @abstractmethod
+    def asked(self, context: Context) -> Export:
+        """What to export, with nothing submitted yet.
+
+        :raises SalesNavigatorConfigurationError: an argument is wrong.
+        """
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Submit, or take up again what an earlier try submitted, and wait.
+
+        :returns: the Export as JSON.
+        """
+        with reporting(lambda _: "Nothing was submitted."):
+            asked = self.asked(context)
+            memory = TaskMemory(context, asked, enabled=self.durable)
+            remembered = memory.recall()
+            run = self._run(remembered or asked, memory, deadline=now() + self.timeout)
+        with reporting(run.fate):
+            if remembered:
+                self.log.info("Going on with what an earlier try submitted: %s", remembered)
+                run.reattach()
+            return self._see_through(run)
+
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """Go on where the trigger stopped waiting."""
+        with reporting(lambda _: "Clear the task to begin anew."):
+            report = Report.from_event(event)
+            self.log.info("The trigger waited: %s", report.post_mortem())
+            memory = TaskMemory(context, report.export, enabled=self.durable)
+            run = self._run(report.export, memory, deadline=report.deadline)
+        with reporting(run.fate):
+            run.take(report)
+            return self._see_through(run)
+
+    def on_kill(self) -> None:
+        """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
+        self.log.warning(
+            "Stopped. LinkedIn goes on with the jobs submitted so far; they expire by themselves."
+        )
+
+    def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
+        while not run.submit() and self.wait_for_completion:
+            if self.deferrable:
+                self._defer(run)
+            run.wait()
+        self.log.info(
+            "%s %s", "Complete:" if run.export.is_completed else "Submitted, not waiting:", run.export
+        )
+        return run.export.to_json()
+
+    def _defer(self, run: ExportRun) -> None:
+        from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
+
+        self.defer(
+            trigger=SalesNavigatorExportTrigger(
+                export=run.export.to_json(),
+                remedies=run.remedies.to_json(),
+                poll_interval=run.schedule.first,
+                max_poll_interval=run.schedule.longest,
+                deadline=run.deadline.timestamp(),
+                snav_conn_id=self.snav_conn_id,
+            ),
+            method_name="execute_complete",
+        )
+
+    def _run(self, export: Export, memory: TaskMemory, *, deadline: dt.datetime) -> ExportRun:
+        from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+        remedies = Remedies(self.split_on_failure, self.max_resubmissions, self.resubmit_delay)
+        return ExportRun(
+            SalesNavigatorHook(self.snav_conn_id),
+            export,
+            # Nobody is there to submit the rest later: all of it goes out at once.
+            remedies=remedies if self.wait_for_completion else NO_REMEDIES,
+            schedule=poll_schedule(self.poll_interval, self.max_poll_interval),
+            timeout=self.timeout,
+            deadline=deadline,
+            memory=memory,
+            log=self.log,
+        )
+
+
+def poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:
+    """The two poll arguments as seconds.
+
+    :raises SalesNavigatorConfigurationError: not positive, or not numbers.
+    """
+    try:
+        quick, slow = (
+            each.total_seconds() if isinstance(each, dt.timedelta) else float(each)
+            for each in (first, longest)
+        )
+    except (TypeError, ValueError):
+        quick = slow = 0.0
+    if quick <= 0 or slow <= 0:
+        raise SalesNavigatorConfigurationError(
+            f"poll_interval={first!r} and max_poll_interval={longest!r} must be seconds above 0, or"
+            " timedeltas."
+        )
+    return PollSchedule(quick, max(quick, slow))

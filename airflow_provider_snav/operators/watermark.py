@@ -1,0 +1,85 @@
+"""Where the next CRM validation export begins, kept in an asset's state (Airflow 3.3 and later)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import Any
+
+from airflow_provider_snav._compat import HAS_STATE_STORES, Asset, Context
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.windows import parse_time, to_text
+
+
+class Watermark:
+    """The watermark of one CRM instance.
+
+    Two kinds of entries: ``<instance>.landed`` is what the last landed export says comes next, and
+    ``<instance>.run.<run>`` the start a run used, so that its retry or clear exports the same again. Mapped
+    tasks share an asset's state; the instance in the key keeps them apart.
+
+    :param context: of the running task.
+    :param asset: an inlet of the exporting task and an outlet of the landing task.
+    :param crm_instance: URN.
+    :raises SalesNavigatorConfigurationError: this Airflow keeps no state, or the asset is not wired.
+    """
+
+    def __init__(self, context: Context, asset: Asset, crm_instance: str) -> None:
+        if not HAS_STATE_STORES:
+            raise SalesNavigatorConfigurationError(
+                "watermark needs Airflow 3.3 or later, which keeps state between runs. Give export_start_at"
+                " instead, for example from a Variable."
+            )
+        try:
+            self._store: Any = context["asset_state_store"][asset]
+        except KeyError:
+            raise SalesNavigatorConfigurationError(
+                f"The asset {asset.name!r} is not wired to this task. Mapped tasks need it in"
+                " .partial(inlets=[asset]) of the export and .partial(outlets=[asset]) of the landing."
+            ) from None
+        self._instance = _digest(crm_instance)
+        self._run = _digest(context["run_id"])
+
+    def start(self, first: dt.datetime | None) -> dt.datetime:
+        """Where this run begins: as before if it ran before, else where the last landed export left off.
+
+        :param first: for the very first run of this instance.
+        :raises SalesNavigatorConfigurationError: nothing landed yet and there is no ``first``.
+        """
+        key = f"{self._instance}.run.{self._run}"
+        used = self._store.get(key)
+        landed = self._store.get(f"{self._instance}.landed")
+        if used:
+            return parse_time(used["export_start_at"], "export_start_at")
+        start = parse_time(landed["next_export_start_at"], "next_export_start_at") if landed else first
+        if start is None:
+            raise SalesNavigatorConfigurationError(
+                "No export of this CRM instance has landed yet, so the watermark is empty. Give"
+                " export_start_at for the first run; later runs begin where the last landed export left off."
+            )
+        self._store.set(key, {"export_start_at": to_text(start)})
+        return start
+
+    def landed(self, start: dt.datetime, following: dt.datetime) -> bool:
+        """Record a landed export.
+
+        LinkedIn's word is taken as it is, except that an older run than the last landed one never moves the
+        watermark back.
+
+        :param start: where the export began.
+        :param following: its ``nextExportStartAt``.
+        :returns: whether the watermark now is ``following``.
+        """
+        key = f"{self._instance}.landed"
+        last = self._store.get(key)
+        if last:
+            older = start < parse_time(last["export_start_at"], "export_start_at")
+            if older and following <= parse_time(last["next_export_start_at"], "next_export_start_at"):
+                return False
+        self._store.set(key, {"export_start_at": to_text(start), "next_export_start_at": to_text(following)})
+        return True
+
+
+def _digest(text: str) -> str:
+    # State keys travel in URLs: a URN's parentheses and a run id's plus sign had better not.
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,45 @@
+"""Every week, the CRM records that went stale since the last landed export. Airflow 3.3 and later.
+
+The watermark lives in an asset: the landing moves it, so what failed to land is exported again. A DAG scheduled
+on the asset runs after each landing. Needs a connection ``snav_default`` with an OAuth client id and secret, and
+the Airflow variables ``snav_crm_instance`` (the URN of the CRM instance) and ``snav_lake``.
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.providers.common.compat.sdk import Asset, dag
+
+from airflow_provider_snav.operators.sales_navigator import SalesNavigatorCrmValidationExportOperator
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+STALE_CONTACTS = Asset("snav_stale_contacts")
+
+
+@dag(
+    schedule="@weekly",
+    start_date=pendulum.datetime(2026, 1, 4, tz="UTC"),
+    catchup=False,
+    default_args={"retries": 2},
+)
+def snav_crm_validation():
+    export = SalesNavigatorCrmValidationExportOperator(
+        task_id="export",
+        crm_instance="{{ var.value.snav_crm_instance }}",
+        # Where the very first run begins; LinkedIn may go back 30 days only, and then the log says so.
+        export_start_at="{{ macros.datetime.utcnow().date() - macros.timedelta(days=28) }}",
+        watermark=STALE_CONTACTS,
+        deferrable=True,
+    )
+    SalesNavigatorToObjectStorageOperator(
+        task_id="land",
+        export=export.output,
+        destination="{{ var.value.snav_lake }}/crm_validation/",
+        manifest=True,
+        watermark=STALE_CONTACTS,
+    )
+
+
+snav_crm_validation()

@@ -1,0 +1,24 @@
+"""The LinkedIn members behind the contacts of a CRM, from a CSV file of keys to a JSONL file.
+
+Needs a connection ``snav_default`` with an OAuth client id and secret, and the Airflow variables
+``snav_contact_keys``, the URI of a CSV with the columns ``instance_id``, ``partner`` and ``record_id``, and
+``snav_lake``.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import dag
+
+from airflow_provider_snav.operators.sales_navigator import SalesNavigatorProfileAssociationsOperator
+
+
+@dag(schedule=None, default_args={"retries": 2})
+def snav_profile_enrichment():
+    SalesNavigatorProfileAssociationsOperator(
+        task_id="enrich",
+        keys="{{ var.value.snav_contact_keys }}",
+        output="{{ var.value.snav_lake }}/profiles/{{ run_id | replace(':', '') }}.jsonl",
+    )
+
+
+snav_profile_enrichment()

@@ -1,0 +1,43 @@
+"""Every Monday, the seat statistics of the Sunday before.
+
+Seat exports hold a daily summary of every seat holder, so one day is a snapshot. They hold names: mind who may
+read the folder. Needs the connection and variables of ``snav_activity_daily``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.providers.common.compat.sdk import dag
+
+from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+
+@dag(
+    schedule="0 12 * * MON",
+    start_date=pendulum.datetime(2026, 1, 5, tz="UTC"),
+    catchup=False,
+    default_args={"retries": 2},
+)
+def snav_seats_weekly():
+    export = SalesNavigatorAnalyticsExportOperator(
+        task_id="export",
+        contract="{{ var.value.snav_contract }}",
+        export_type="seat",
+        # The day that ended twelve hours before the run, whatever interval Airflow gives it.
+        window=timedelta(days=1),
+        lag=timedelta(hours=12),
+        deferrable=True,
+    )
+    SalesNavigatorToObjectStorageOperator(
+        task_id="land",
+        export=export.output,
+        destination="{{ var.value.snav_lake }}/seat/",
+    )
+
+
+snav_seats_weekly()
