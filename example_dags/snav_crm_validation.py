@@ -1,8 +1,8 @@
 """Every week, the CRM records that went stale since the last landed export. Airflow 3.3 and later.
 
-The watermark lives in an asset: the landing moves it, so what failed to land is exported again. A DAG scheduled
-on the asset runs after each landing. Needs a connection ``snav_default`` with an OAuth client id and secret, and
-the Airflow variables ``snav_crm_instance`` (the URN of the CRM instance) and ``snav_lake``.
+The watermark lives in an asset: the landing moves it, so what failed to land is exported again. A DAG
+scheduled on the asset runs after each landing. Needs a connection ``snav_default`` with an OAuth client id
+and secret, and the Airflow variables ``snav_crm_instance`` (the URN of the CRM instance) and ``snav_lake``.
 """
 
 from __future__ import annotations

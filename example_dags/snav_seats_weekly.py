@@ -1,7 +1,7 @@
 """Every Monday, the seat statistics of the Sunday before.
 
-Seat exports hold a daily summary of every seat holder, so one day is a snapshot. They hold names: mind who may
-read the folder. Needs the connection and variables of ``snav_activity_daily``.
+Seat exports hold a daily summary of every seat holder, so one day is a snapshot. They hold names: mind who
+may read the folder. Needs the connection and variables of ``snav_activity_daily``.
 """
 
 from __future__ import annotations

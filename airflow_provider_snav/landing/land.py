@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -28,8 +27,9 @@ from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, JobS
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import SUFFIXES, CompressionKind, compressor
 from airflow_provider_snav.landing.names import belongs_to, file_names, manifest_name
+from airflow_provider_snav.landing.progress import Progress
 from airflow_provider_snav.landing.records import CsvProfile
-from airflow_provider_snav.landing.staged import Stage, open_stage, uri_of
+from airflow_provider_snav.landing.staged import Stage, leftover_of, open_stage, uri_of
 from airflow_provider_snav.landing.unpack import unpack
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 _EXPIRED = (401, 403, 404, 410)
-_PROGRESS_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Landing:
             self._credential = Credential.APPLICATION
         self.next_export_start_at: dt.datetime | None = None
         self._stop = threading.Event()
-        self._progress = _Progress(log)
+        self._progress = Progress(0, log)
 
     def run(self) -> list[LandedFile]:
         """Download, verify, publish, tidy up.
@@ -119,16 +118,20 @@ class Landing:
         :raises SalesNavigatorLandingError: nothing was published.
         :raises SalesNavigatorApiError: LinkedIn refused; nothing was published.
         """
-        existing = self._existing()
-        if existing and self._terms.if_exists == "fail":
-            raise _already_there(self._folder, existing)
+        published = [name for name in self._existing() if not leftover_of(name)]
+        if published and self._terms.if_exists == "fail":
+            raise _already_there(self._folder, published)
         jobs = [self._completed_job(part) for part in self._export.slices]
         self.next_export_start_at = jobs[-1].next_export_start_at
         try:
             parts = self._parts(jobs)
             files = self._stage_all(parts)
             self._check_rows(parts, files)
-            self._publish(parts, files)
+            try:
+                self._publish(parts, files)
+            except SalesNavigatorError:
+                self._take_back()
+                raise
         finally:
             for stage in self._stages.values():
                 stage.discard()
@@ -174,7 +177,7 @@ class Landing:
         ]
 
     def _stage_all(self, parts: Sequence[_Part]) -> list[LandedFile]:
-        self._progress.start(len(parts))
+        self._progress = Progress(len(parts), self._log)
         pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-landing")
         try:
             futures = [pool.submit(self._stage_with_renewals, part) for part in parts]
@@ -196,7 +199,8 @@ class Landing:
             try:
                 return self._stage(part, job.download_urls[part.position])
             except (SalesNavigatorApiError, SalesNavigatorIncompleteDownloadError) as error:
-                if tries == _TRIES or getattr(error, "status_code", 401) not in _EXPIRED:
+                other = isinstance(error, SalesNavigatorApiError) and error.status_code not in _EXPIRED
+                if other or tries == _TRIES:
                     raise
                 self._log.warning(
                     "Download %s of %s failed, asking for a new URL: %s", tries, part.path.name, error
@@ -275,6 +279,12 @@ class Landing:
         if self._terms.manifest:
             self._write_manifest(self._folder / manifest, files)
 
+    def _take_back(self) -> None:
+        """Where nothing lay before, leave nothing: else if_exists="fail" would refuse the retry."""
+        if self._terms.if_exists == "fail":
+            self._remove(self._existing())
+            self._published = 0
+
     def _write_manifest(self, path: ObjectStoragePath, files: Sequence[LandedFile]) -> None:
         stage = open_stage(path, attempt=self._terms.attempt)
         self._stages[path.name] = stage
@@ -285,39 +295,8 @@ class Landing:
     def _remove(self, names: Iterable[str]) -> None:
         for name in names:
             path = self._folder / name
-            self._log.info("Removing %s, of an earlier run of this export", uri_of(path))
+            self._log.info("Removing %s", uri_of(path))
             path.fs.rm_file(path.path)
-
-
-class _Progress:
-    """Says how far a landing has come, now and then. Shared by its threads."""
-
-    def __init__(self, log: Any) -> None:
-        self._log = log
-        self._lock = threading.Lock()
-
-    def start(self, files: int) -> None:
-        self._files, self._done, self._bytes = files, 0, 0
-        self._began = self._told = time.monotonic()
-
-    def done(self) -> None:
-        with self._lock:
-            self._done += 1
-
-    def add(self, size: int) -> None:
-        with self._lock:
-            self._bytes += size
-            now = time.monotonic()
-            if now - self._told >= _PROGRESS_SECONDS:
-                self._told = now
-                mib = self._bytes / 2**20
-                self._log.info(
-                    "Landed %s of %s files so far, %.1f MiB, %.1f MiB/s",
-                    self._done,
-                    self._files,
-                    mib,
-                    mib / (now - self._began),
-                )
 
 
 def _already_there(folder: ObjectStoragePath, names: Sequence[str]) -> SalesNavigatorDestinationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import abstractmethod
+from contextlib import closing
 from typing import Any, TypeAlias
 
 from airflow_provider_snav._clock import now
@@ -73,11 +74,12 @@ class ExportOperator(BaseOperator):
         :returns: the Export as JSON.
         """
         with reporting(lambda _: "Nothing was submitted."):
+            self._check_arguments()
             asked = self.asked(context)
             memory = TaskMemory(context, asked, enabled=self.durable)
             remembered = memory.recall()
             run = self._run(remembered or asked, memory, deadline=now() + self.timeout)
-        with reporting(run.fate):
+        with reporting(run.fate), closing(run):
             if remembered:
                 self.log.info("Going on with what an earlier try submitted: %s", remembered)
                 run.reattach()
@@ -92,7 +94,7 @@ class ExportOperator(BaseOperator):
             self.log.info("The trigger waited: %s", report.post_mortem())
             memory = TaskMemory(context, report.export, enabled=self.durable)
             run = self._run(report.export, memory, deadline=report.deadline)
-        with reporting(run.fate):
+        with reporting(run.fate), closing(run):
             run.take(report)
             return self._see_through(run)
 
@@ -101,6 +103,18 @@ class ExportOperator(BaseOperator):
         self.log.warning(
             "Stopped. LinkedIn goes on with the jobs submitted so far; they expire by themselves."
         )
+
+    def _check_arguments(self) -> None:
+        for name, least in {"timeout": dt.timedelta(seconds=1), "resubmit_delay": dt.timedelta(0)}.items():
+            value = getattr(self, name)
+            if not isinstance(value, dt.timedelta) or value < least:
+                raise SalesNavigatorConfigurationError(
+                    f"{name}={value!r} must be a timedelta of {least} or more."
+                )
+        if self.max_resubmissions < 0:
+            raise SalesNavigatorConfigurationError(
+                f"max_resubmissions={self.max_resubmissions!r} must be 0 or more."
+            )
 
     def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
         while not run.submit() and self.wait_for_completion:

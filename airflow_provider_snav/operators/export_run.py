@@ -79,6 +79,10 @@ class ExportRun:
         self._memory = memory
         self._log = log
 
+    def close(self) -> None:
+        """Close the connections to LinkedIn."""
+        self._hook.close()
+
     def reattach(self) -> None:
         """Ask LinkedIn how the remembered jobs stand; one it no longer knows is submitted again."""
         for index, part in enumerate(self.export.slices):
@@ -175,6 +179,7 @@ class ExportRun:
         )
 
     def fate(self, error: SalesNavigatorError) -> str:
+        """What becomes of the jobs after this error, and what a retry will do."""
         running = ", ".join(str(self.export.slices[index].job_id) for index in self.export.running)
         fate = "No job was created." if not self.export.job_ids else "No job is running."
         if running:

@@ -79,6 +79,10 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     def asked(self, context: Context) -> Export:
         """See :meth:`ExportOperator.asked`."""
+        for name in ("window", "lag"):
+            value = getattr(self, name)
+            if not isinstance(value, dt.timedelta | None):
+                raise SalesNavigatorConfigurationError(f"{name}={value!r} must be a timedelta.")
         start_at, until = self._interval(context)
         return Export(
             kind=ExportKind.ANALYTICS,

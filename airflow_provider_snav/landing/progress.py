@@ -1,0 +1,41 @@
+"""How far a landing has come, for whoever reads the task's log meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Says how far a landing has come, now and then. Shared by its threads."""
+
+    def __init__(self, files: int, log: Any) -> None:
+        self._files = files
+        self._log = log
+        self._lock = threading.Lock()
+        self._done = self._bytes = 0
+        self._began = self._told = time.monotonic()
+
+    def done(self) -> None:
+        """Count one file more."""
+        with self._lock:
+            self._done += 1
+
+    def add(self, size: int) -> None:
+        """Count bytes of CSV; say so when ten seconds have passed since the last line."""
+        with self._lock:
+            self._bytes += size
+            now = time.monotonic()
+            if now - self._told >= _SECONDS_BETWEEN_LINES:
+                self._told = now
+                mib = self._bytes / 2**20
+                self._log.info(
+                    "Landed %s of %s files so far, %.1f MiB, %.1f MiB/s",
+                    self._done,
+                    self._files,
+                    mib,
+                    mib / (now - self._began),
+                )
