@@ -49,10 +49,9 @@ log = logging.getLogger("airflow_provider_snav.sandbox")
 class Endpoint:
     """One documented call.
 
-    Attributes:
-        path: of the raw path; its group, if any, is handed to ``answer``.
-        scope: what the token must allow; None where ``answer`` itself decides who may call.
-        restli: whether the Rest.li protocol header is demanded.
+    :ivar path: of the raw path; its group, if any, is handed to ``answer``.
+    :ivar scope: what the token must allow; None where ``answer`` itself decides who may call.
+    :ivar restli: whether the Rest.li protocol header is demanded.
     """
 
     kind: CallKind
@@ -114,10 +113,9 @@ _QUERY_IS_SECRET = (CallKind.DOWNLOAD, CallKind.TOKEN, CallKind.UNKNOWN)
 class SandboxApp:
     """Answers requests from a `Backend`.
 
-    Args:
-        backend: what the sandbox knows.
-        hang_up: ends the connection from a client's address: with a reset, or by closing it once all
-            that was written has left.
+    :param backend: what the sandbox knows.
+    :param hang_up: ends the connection from a client's address: with a reset, or by closing it once all
+        that was written has left.
     """
 
     def __init__(self, backend: Backend, hang_up: Callable[[tuple[str, int], bool], None]) -> None:

@@ -35,8 +35,7 @@ class RequestRecord:
 class Backend:
     """The state behind the endpoints. Each part is thread-safe by itself.
 
-    Args:
-        origin: scheme, host and port under which clients reach the sandbox.
+    :param origin: scheme, host and port under which clients reach the sandbox.
     """
 
     def __init__(self, origin: str, settings: Settings, clock: Clock) -> None:

@@ -14,8 +14,7 @@ DAY_MS = 24 * HOUR_MS
 class Clock:
     """Epoch milliseconds: the real time, plus what `advance` has added.
 
-    Args:
-        seconds: where the real time comes from, in epoch seconds.
+    :param seconds: where the real time comes from, in epoch seconds.
     """
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:

@@ -103,13 +103,12 @@ def files(
 ) -> tuple[CsvFile, ...]:
     """The files of one export, in order. Each begins with the header.
 
-    Args:
-        action: what is exported.
-        urn: the contract, or the CRM instance.
-        start_at: first millisecond of the window.
-        end_at: last millisecond of the window.
-        rows_per_part: most rows of one file; analytics exports always are a single file.
-        bulk_bytes: least size of each file; see `CsvFile`.
+    :param action: what is exported.
+    :param urn: the contract, or the CRM instance.
+    :param start_at: first millisecond of the window.
+    :param end_at: last millisecond of the window.
+    :param rows_per_part: most rows of one file; analytics exports always are a single file.
+    :param bulk_bytes: least size of each file; see `CsvFile`.
     """
     schema = _SCHEMAS[action]
     rows = [schema.row(urn, at) for at in instants(action, urn, start_at, end_at)]

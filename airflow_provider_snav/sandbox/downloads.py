@@ -52,13 +52,10 @@ def _file(backend: Backend, lease: Lease) -> Response:
 class CsvResponse(Response):
     """A file as a stream, in constant memory.
 
-    Args:
-        file: what to send.
-        chunked: leave out ``Content-Length``.
-        cut: where to stop too early.
-
-    Raises:
-        HangUp: when sent, if the ``cut`` is not a clean one.
+    :param file: what to send.
+    :param chunked: leave out ``Content-Length``.
+    :param cut: where to stop too early.
+    :raises HangUp: when sent, if the ``cut`` is not a clean one.
     """
 
     media_type = "text/csv"

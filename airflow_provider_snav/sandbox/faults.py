@@ -122,9 +122,8 @@ def garbage_json(status: int = 200) -> Answer:
 def throttled(*, retry_after: int | None = None, daily: bool = False) -> Answer:
     """A 429 (error-handling, rate-limits).
 
-    Args:
-        retry_after: seconds for the ``Retry-After`` header, which LinkedIn does not document.
-        daily: the budget of the day is spent; there is no use in trying before midnight UTC.
+    :param retry_after: seconds for the ``Retry-After`` header, which LinkedIn does not document.
+    :param daily: the budget of the day is spent; there is no use in trying before midnight UTC.
     """
     limit = "throttle APPLICATION_AND_MEMBER DAY limit" if daily else "throttle limit"
     body: dict[str, object] = {

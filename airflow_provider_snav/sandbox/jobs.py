@@ -84,8 +84,7 @@ class JobStore:
     def poll(self, job_id: str, urn: str, *, crm: bool) -> tuple[Job, str]:
         """The job and the status it has now; a scripted job takes one step.
 
-        Raises:
-            RestliError: 404 for an id that never was, has expired, or belongs to another ``urn``.
+        :raises RestliError: 404 for an id that never was, has expired, or belongs to another ``urn``.
         """
         with self._lock:
             job = self._jobs.get(int(job_id)) if job_id.isascii() and job_id.isdigit() else None
@@ -123,9 +122,8 @@ class JobStore:
     def leased(self, token: str) -> Lease:
         """What a token of a download URL stands for.
 
-        Raises:
-            RestliError: 404 for a URL that never was, 401 for one that has expired
-                (exporting-user-activity, note 2).
+        :raises RestliError: 404 for a URL that never was, 401 for one that has expired
+            (exporting-user-activity, note 2).
         """
         with self._lock:
             lease = self._leases.get(token)

@@ -40,18 +40,13 @@ class Sandbox:
 
     Everything here may be used from any thread.
 
-    Args:
-        port: where to listen; 0 takes a free port.
-        clock: where the real time comes from, in epoch seconds.
-        settings: fields of `Settings`; those not named keep their defaults.
-
-    Attributes:
-        base_url: the API's base, without a slash at the end.
-        token_url: the OAuth token endpoint.
-
-    Raises:
-        OSError: the port is taken.
-        TypeError: there is no such setting.
+    :param port: where to listen; 0 takes a free port.
+    :param clock: where the real time comes from, in epoch seconds.
+    :param settings: fields of `Settings`; those not named keep their defaults.
+    :ivar base_url: the API's base, without a slash at the end.
+    :ivar token_url: the OAuth token endpoint.
+    :raises OSError: the port is taken.
+    :raises TypeError: there is no such setting.
     """
 
     def __init__(self, port: int = 0, *, clock: Callable[[], float] = time.time, **settings: Any) -> None:
@@ -109,10 +104,9 @@ class Sandbox:
     ) -> str:
         """An Airflow connection to this sandbox, as the text of an ``AIRFLOW_CONN_…`` variable.
 
-        Args:
-            access_token: carry the member token.
-            client_credentials: carry client id and secret, which mint application tokens.
-            refresh_token: carry the refresh token, which renews the member token.
+        :param access_token: carry the member token.
+        :param client_credentials: carry client id and secret, which mint application tokens.
+        :param refresh_token: carry the refresh token, which renews the member token.
         """
         connection: dict[str, object] = {"conn_type": "snav", "host": self.base_url}
         extra = {"token_url": self.token_url}
@@ -162,13 +156,10 @@ class Sandbox:
     def fault(self, kind: CallKind | str | None, fault: Fault, *, times: int | None = 1) -> None:
         """Let something go wrong; see `faults`.
 
-        Args:
-            kind: a `CallKind` or its value; None for a call of any kind.
-            fault: what goes wrong.
-            times: how often; None for always.
-
-        Raises:
-            ValueError: there is no such kind of call.
+        :param kind: a `CallKind` or its value; None for a call of any kind.
+        :param fault: what goes wrong.
+        :param times: how often; None for always.
+        :raises ValueError: there is no such kind of call.
         """
         self._backend.faults.add(None if kind is None else CallKind(kind), fault, times)
 

@@ -99,8 +99,7 @@ class TokenStore:
     def authenticate(self, call: Call) -> Grant:
         """The grant behind a call's token.
 
-        Raises:
-            RestliError: 401, with the serviceErrorCode LinkedIn answers in each case.
+        :raises RestliError: 401, with the serviceErrorCode LinkedIn answers in each case.
         """
         authorization = call.header("authorization")
         if not authorization:
@@ -120,8 +119,7 @@ class TokenStore:
     def authorize(self, call: Call, scope: Scope) -> None:
         """Let a call through whose token has this scope.
 
-        Raises:
-            RestliError: 401 without a valid token, 403 with one that lacks the scope.
+        :raises RestliError: 401 without a valid token, 403 with one that lacks the scope.
         """
         grant = self.authenticate(call)
         if self._settings.enforce_scopes and scope not in grant.scopes:
@@ -131,8 +129,7 @@ class TokenStore:
     def exchange(self, call: Call) -> Response:
         """``POST /oauth/v2/accessToken`` (client-credentials-flow, programmatic-refresh-tokens).
 
-        Raises:
-            OAuthError: with the documented status and error of whatever is wrong.
+        :raises OAuthError: with the documented status and error of whatever is wrong.
         """
         if call.content_type() != "application/x-www-form-urlencoded":
             raise _invalid_request("Content-Type must be application/x-www-form-urlencoded")
