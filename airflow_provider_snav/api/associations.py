@@ -109,10 +109,12 @@ def association_results(
 ) -> list[AssociationResult]:
     """Match the keys of a batch's answer with those asked for, as values, whatever their spelling.
 
-    A key in none of the answer's maps has no match.
+    A key in none of the answer's maps has no match; ``statuses`` may be empty even on success.
     """
     found = {_key(text): ProfileAssociation.from_wire(each) for text, each in body["results"].items()}
-    errors = {_key(text): _error_text(each) for text, each in (body.get("errors") or {}).items()}
+    statuses = {_key(text): int(status) for text, status in (body.get("statuses") or {}).items()}
+    errors = {key: _error_text({"status": status}) for key, status in statuses.items() if status >= 400}
+    errors |= {_key(text): _error_text(each) for text, each in (body.get("errors") or {}).items()}
     return [AssociationResult(key, found.get(key), None if key in found else errors.get(key)) for key in keys]
 
 

@@ -110,7 +110,7 @@ def _following(paging: Mapping[str, Any], found: int) -> str | None:
             return str(link["href"]).partition("?")[2]
     count, start = paging.get("count", 10), paging.get("start", 0)
     reached = start + found
-    if found < count or reached >= paging.get("total", reached + 1):
+    if not found or found < count or reached >= paging.get("total", reached + 1):
         return None
     return restli.encode_query({"q": "contractsByMember", "start": reached, "count": count})
 
@@ -199,7 +199,7 @@ def _created_crm_job(answer: Response) -> ExportJob:
     location = answer.headers.get("location", "").partition("?")[0].rstrip("/")
     job_id = answer.headers.get("x-restli-id") or location.rpartition("/")[2]
     if not job_id:
-        return _job(answer)
+        return ExportJob.from_wire({"status": JobStatus.PROCESSING, **answer.json()}, _request_id(answer))
     return ExportJob(int(unquote(job_id)), JobStatus.PROCESSING, request_id=_request_id(answer))
 
 

@@ -8,8 +8,9 @@ code flow, programmatic refresh tokens and the client credential flow; see api-n
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -70,6 +71,12 @@ class Grant:
     def key(self) -> str:
         return hashlib.sha256(repr((self.token_url, sorted(self.form.items()))).encode()).hexdigest()
 
+    def after(self, minted: Minted) -> Grant:
+        """The same grant with the refresh token LinkedIn sent along last, should it have been a new one."""
+        if self.credential is Credential.APPLICATION or not minted.refresh_token:
+            return self
+        return replace(self, form={**self.form, "refresh_token": minted.refresh_token})
+
     def call(self) -> Call[Minted]:
         """Ask for the token. The answer's ``expires_in`` may be text."""
         return Call(
@@ -89,7 +96,8 @@ _A = {Credential.MEMBER: "a new member", Credential.APPLICATION: "an application
 def _minted(answer: Response) -> Minted:
     body: Mapping[str, Any] = answer.json()
     token = body["access_token"]
-    if not isinstance(token, str) or not token:
+    # What cannot stand in a header would be shown by the HTTP library's complaint about it.
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise ValueError("access_token")
     return Minted(token, float(body.get("expires_in") or _DEFAULT_LIFE), body.get("refresh_token"))
 
@@ -113,8 +121,8 @@ def offer(settings: Settings, credential: Credential) -> Offer:
         token = None
     if not token and not grant:
         raise SalesNavigatorCredentialError(
-            f"This call needs {_A[credential]} token, and the connection has none. Give it"
-            f" {_MISSING[credential]}. Nothing was sent."
+            f"This call needs {_A[credential].replace('new ', '')} token, and the connection has none."
+            f" Give it {_MISSING[credential]}. Nothing was sent."
         )
     return Offer(token, grant)
 

@@ -385,7 +385,7 @@ def _rate_limit(
         retry_after = (midnight - reply.received_at).total_seconds()
         message += f" The daily budget resets at {midnight:%Y-%m-%dT%H:%MZ}; nothing can be sent before."
     elif retry_after:
-        message += f" LinkedIn asks to wait {retry_after:.0f} seconds."
+        message += f" LinkedIn asks to wait {retry_after:g} seconds."
     return errors.SalesNavigatorRateLimitError(message, **details, retry_after=retry_after, daily=daily)
 
 

@@ -150,7 +150,9 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
         if halves:
             return tuple(map(Slice.of, halves))
         advice = "The window cannot be halved below one hour."
-        if not remedies.split_on_failure:
+        if not part.window:
+            advice = "A CRM validation export has no window to halve: ask for a later start."
+        elif not remedies.split_on_failure:
             advice = "Ask for a shorter window, or leave split_on_failure on."
         raise _failed(export, part, advice, retryable=part.status == JobStatus.TIMED_OUT)
     if part.status is None or part.status not in _RESUBMIT:

@@ -108,12 +108,11 @@ def crm_instance_urn(crm_instance: str | Sequence[str]) -> str:
 
     :raises SalesNavigatorConfigurationError: neither of the two.
     """
-    if isinstance(crm_instance, str):
-        if re.fullmatch(r"urn:li:[^\s:]+:\S+", crm_instance.strip()):
+    match crm_instance:
+        case str() if re.fullmatch(r"urn:li:[^\s:]+:\S+", crm_instance.strip()):
             return crm_instance.strip()
-    elif len(crm_instance) == 2 and all(crm_instance):
-        key, value = crm_instance
-        return f"urn:li:crmInstance:({key},{value})"
+        case [str(key), str(value)] if key and value:
+            return f"urn:li:crmInstance:({key},{value})"
     raise SalesNavigatorConfigurationError(
         f"crm_instance={crm_instance!r} is not a CRM instance. Give its URN,"
         " 'urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)', or its two parts as a tuple."

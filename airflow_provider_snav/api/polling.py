@@ -81,7 +81,7 @@ class Report:
         """The report after a poll was answered."""
         ids = (*self.request_ids, job.request_id) if job.request_id else self.request_ids
         export = self.export.with_slice(index, status=job.status)
-        warning = _clamped(self.export.slices[index], job)
+        warning = clamped(self.export.slices[index], job)
         return replace(
             self,
             export=export,
@@ -212,7 +212,8 @@ def passes_by_itself(problem: SalesNavigatorError) -> bool:
     return problem.retryable and not (isinstance(problem, SalesNavigatorRateLimitError) and problem.daily)
 
 
-def _clamped(part: Slice, job: ExportJob) -> str | None:
+def clamped(part: Slice, job: ExportJob) -> str | None:
+    """A warning for a completed job that exports from later than asked; None for any other."""
     if job.status != JobStatus.COMPLETED or not job.export_start_at or job.export_start_at <= part.start_at:
         return None
     return (

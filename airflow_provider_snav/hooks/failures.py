@@ -20,7 +20,11 @@ import urllib3
 
 E = TypeVar("E", bound=BaseException)
 
-_BROKE_OFF = (requests.exceptions.ChunkedEncodingError, aiohttp.ClientPayloadError)
+_DAMAGED = (
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    aiohttp.ClientPayloadError,
+)
 _HUNG_UP = (http.client.RemoteDisconnected, aiohttp.ServerDisconnectedError)
 _TOO_SLOW = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
 _NOT_HTTP = (http.client.HTTPException, aiohttp.ClientResponseError)
@@ -48,8 +52,8 @@ def _words(chain: tuple[BaseException, ...], timeout: float) -> str | None:
         return f"TLS failed ({tls.reason or type(tls).__name__})"
     if name := _first(chain, socket.gaierror):
         return f"the host name has no address ({name.strerror})"
-    if _first(chain, *_BROKE_OFF):
-        return "the connection was cut in the middle of the answer"
+    if _first(chain, *_DAMAGED):
+        return "the answer came incomplete or damaged"
     if _first(chain, *_HUNG_UP):
         return "the server closed the connection without an answer"
     for cause in chain:

@@ -44,7 +44,7 @@ def get_token(offer: Offer, refused: Token | None, mint: Callable[[Grant], Minte
     # Not a defaultdict: two threads could each be given a lock of their own.
     with _locks.setdefault(offer.grant.key, threading.Lock()):
         # Another thread may have minted it meanwhile.
-        return _at_hand(offer, refused) or _keep(offer.grant, mint(offer.grant))
+        return _at_hand(offer, refused) or _keep(offer.grant, mint(_next(offer.grant)))
 
 
 async def aget_token(
@@ -63,7 +63,12 @@ async def aget_token(
 
 
 async def _amint(grant: Grant, mint: Callable[[Grant], Awaitable[Minted]]) -> Token:
-    return _keep(grant, await mint(grant))
+    return _keep(grant, await mint(_next(grant)))
+
+
+def _next(grant: Grant) -> Grant:
+    kept = _kept.get(grant.key)
+    return grant.after(kept.minted) if kept else grant
 
 
 def _keep(grant: Grant, minted: Minted) -> Token:

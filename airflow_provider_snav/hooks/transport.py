@@ -1,6 +1,7 @@
 """HTTP, twice: requests for workers, aiohttp for the triggerer. No decision is taken here.
 
-Both send every URL byte for byte as the core built it, ignore netrc (it would replace our bearer token),
+Both send every URL byte for byte as the core built it (but for urllib3, which writes the hex digits of an
+escape in capitals, which means the same), ignore netrc (it would replace our bearer token),
 obey the environment's proxy and CA settings, and keep URLs and tokens out of every failure.
 """
 
@@ -214,9 +215,20 @@ def _tls(ca_bundle: bool | str) -> ssl.SSLContext | bool:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy requests would take; aiohttp would find one itself, but then it reads netrc too."""
+    """The proxy requests would take; aiohttp would find one itself, but then it reads netrc too.
+
+    :raises SalesNavigatorConfigurationError: aiohttp would talk HTTP to what is not an HTTP proxy.
+    """
     proxy = select_proxy(url, get_environ_proxies(url))
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    if not proxy:
+        return None
+    scheme, found, _ = proxy.partition("://")
+    if found and scheme.lower() not in {"http", "https"}:
+        raise SalesNavigatorConfigurationError(
+            f"The environment names a {scheme} proxy, and the triggerer can use http and https proxies only."
+            " Nothing was sent."
+        )
+    return proxy if found else f"http://{proxy}"
 
 
 class _LoopSession:

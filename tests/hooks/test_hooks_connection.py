@@ -1,0 +1,206 @@
+"""What a DAG author reads when the connection is missing, wrong or right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hook_callers import CLIENT_ID, CLIENT_SECRET, TOKEN, Caller
+from scripted_server import Received, Reply, ScriptedServer, answer, restli
+
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorWindowError,
+)
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+
+GET_JOB = ("get_analytics_export", 7, "urn:li:contract:123456")
+CONTRACTS = restli(
+    {
+        "elements": [
+            {"contract": "urn:li:contract:1", "name": "One", "hasReportingAccess": True},
+            {"contract": "urn:li:contract:2", "name": "Two", "hasReportingAccess": False},
+        ]
+    }
+)
+
+
+def test_a_missing_connection_is_one_sentence_on_how_to_make_it(call: Caller) -> None:
+    with pytest.raises(SalesNavigatorConfigurationError) as raised:
+        call(*GET_JOB)
+    assert str(raised.value) == (
+        "There is no connection 'snav_default'. Create one of type snav (LinkedIn Sales Navigator) with a"
+        " member access token as its password. Nothing was sent."
+    )
+    assert raised.value.__suppress_context__
+
+
+def test_a_hook_that_was_never_used_closes_without_reading_its_connection() -> None:
+    with SalesNavigatorHook("nobody_made_this"):
+        pass
+
+
+def test_making_a_hook_reads_no_connection() -> None:
+    SalesNavigatorHook("nobody_made_this")
+    SalesNavigatorAsyncHook("nobody_made_this")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"host": "api.linkedin.com/v2"},
+            "The connection's host (the API base URL) is not a plain https URL",
+        ),
+        ({"host": "http://api.linkedin.com/v2"}, "uses plain http to api.linkedin.com"),
+        ({"token_url": "http://example.com/token"}, "The connection's token_url uses plain http"),
+        ({"http_timeout": "soon"}, "The connection's http_timeout='soon' is not a number of seconds"),
+        ({"password": "two words"}, "The connection's password is not a token"),
+        ({"download_hosts": ["*.example.com"]}, "The connection's download_hosts holds '*.example.com'"),
+    ],
+    ids=["no scheme", "http", "http token_url", "timeout", "password", "download_hosts"],
+)
+def test_a_wrong_field_is_named_and_nothing_is_sent(
+    server: ScriptedServer,
+    connect: Callable[..., None],
+    call: Caller,
+    fields: dict[str, object],
+    message: str,
+) -> None:
+    connect(**{"host": f"{server.origin}/v2", **fields})  # type: ignore[arg-type]
+    with pytest.raises(SalesNavigatorConfigurationError) as raised:
+        call(*GET_JOB)
+    assert message in str(raised.value)
+    assert "two words" not in str(raised.value)
+    assert server.requests == []
+
+
+def test_the_test_button_says_what_the_member_token_sees(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
+    connect(f"{server.origin}/v2")
+    server.script(CONTRACTS)
+    assert SalesNavigatorHook().test_connection() == (
+        True,
+        "The member token sees 2 contracts, 1 with reporting access.",
+    )
+
+
+def test_the_test_button_tries_both_token_families(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
+    connect(
+        f"{server.origin}/v2",
+        login=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        token_url=f"{server.origin}/token",
+    )
+
+    def choose(received: Received) -> Reply:
+        if received.method == "GET":
+            return CONTRACTS
+        return restli(
+            {"error": "invalid_client_id", "error_description": "Client authentication failed"}, 401
+        )
+
+    server.choose(choose)
+    works, said = SalesNavigatorHook().test_connection()
+    assert not works
+    assert said.startswith("The member token sees 2 contracts, 1 with reporting access. Could not get an")
+    assert server.targets == ["GET /v2/salesContracts?q=contractsByMember", "POST /token"]
+
+
+def test_the_test_button_needs_no_member_token_where_there_is_an_application(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
+    connect(
+        f"{server.origin}/v2",
+        password=None,
+        login=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        token_url=f"{server.origin}/token",
+    )
+    server.script(restli({"access_token": "AQ-minted", "expires_in": "1800"}))
+    assert SalesNavigatorHook().test_connection() == (
+        True,
+        "The OAuth client id and secret mint application tokens.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "reply", "sentence"),
+    [
+        ({}, restli({"message": "The token has expired"}, 401), "The member access token is no longer good"),
+        ({}, restli({"message": "Not enough permissions"}, 403), "needs the scope r_sales_nav_analytics."),
+        ({"password": None}, answer(200), "The connection has neither a member token nor an OAuth client id"),
+        (
+            {"host": "ftp://x"},
+            answer(200),
+            "The connection's host (the API base URL) is not a plain https URL",
+        ),
+    ],
+    ids=["expired", "forbidden", "empty", "wrong host"],
+)
+def test_the_test_button_says_what_is_wrong_in_a_sentence(
+    server: ScriptedServer,
+    connect: Callable[..., None],
+    fields: dict[str, object],
+    reply: Reply,
+    sentence: str,
+) -> None:
+    connect(**{"host": f"{server.origin}/v2", **fields})  # type: ignore[arg-type]
+    server.script(reply)
+    works, said = SalesNavigatorHook().test_connection()
+    assert not works
+    assert sentence in said
+    assert TOKEN not in said
+
+
+def test_the_test_button_says_that_there_is_no_connection() -> None:
+    works, said = SalesNavigatorHook("nobody_made_this").test_connection()
+    assert not works
+    assert said.startswith("There is no connection 'nobody_made_this'.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (("activity", "urn:li:contract:1", 1_700_000_000_000, 1_700_000_300_000), SalesNavigatorWindowError),
+        (("activity", "urn:li:contract:1", "2015-01-01", "2015-01-02"), SalesNavigatorWindowError),
+        (("everything", "urn:li:contract:1", "2026-01-01", "2026-01-02"), SalesNavigatorConfigurationError),
+        (("activity", "urn:li:contract:1", "yesterday", "2026-01-02"), SalesNavigatorConfigurationError),
+        (("activity", "a contract", "2026-01-01", "2026-01-02"), SalesNavigatorConfigurationError),
+    ],
+    ids=["five minutes", "too old", "type", "time", "contract"],
+)
+def test_a_wrong_argument_is_an_error_and_nothing_is_sent(
+    server: ScriptedServer,
+    connect: Callable[..., None],
+    call: Caller,
+    arguments: tuple[object, ...],
+    kind: type[Exception],
+) -> None:
+    connect(f"{server.origin}/v2")
+    with pytest.raises(kind):
+        call("create_analytics_export", *arguments)
+    assert server.requests == []
+
+
+def test_the_two_hooks_offer_the_same_calls() -> None:
+    def calls(hook: type) -> set[str]:
+        return {name for name in vars(hook) if not name.startswith("_")}
+
+    # Files, many keys and the Test button are for workers.
+    for_workers = calls(SalesNavigatorHook) - calls(SalesNavigatorAsyncHook)
+    assert for_workers == {
+        "batch_get_profile_associations",
+        "close",
+        "download",
+        "get_conn",
+        "get_profile_association",
+        "get_sales_access_token",
+        "iter_profile_associations",
+        "settings",
+        "test_connection",
+    }
+    assert calls(SalesNavigatorAsyncHook) <= calls(SalesNavigatorHook)

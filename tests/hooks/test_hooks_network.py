@@ -1,0 +1,284 @@
+"""What surrounds a request: netrc files, proxies and certificates. The same for both hooks."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from hook_callers import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TOKEN, TRIES, Caller, over_aiohttp
+from scripted_server import ScriptedServer, answer, restli
+from urllib3.exceptions import InsecureRequestWarning
+
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorConnectionError,
+)
+
+GET_JOB = ("get_analytics_export", 7, "urn:li:contract:123456")
+TARGET = "/v2/salesAnalyticsExportJobs/7?contract=urn%3Ali%3Acontract%3A123456"
+COULD_NOT = "Could not read the status of analytics export job 7: "
+OK = restli({"id": 7, "status": "PROCESSING"})
+# Nothing listens here, and nothing may: whoever answers is the proxy.
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture(params=["machine 127.0.0.1", "default"])
+def _netrc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"{request.param} login somebody password else\n", encoding="ascii")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+
+@pytest.mark.usefixtures("_netrc")
+def test_a_netrc_file_does_not_replace_the_bearer_token(
+    server: ScriptedServer, connect: Callable[..., None], call: Caller
+) -> None:
+    connect(f"{server.origin}/v2")
+    server.script(OK)
+    call(*GET_JOB)
+    assert [received.headers["authorization"] for received in server.requests] == [f"Bearer {TOKEN}"]
+
+
+@pytest.mark.usefixtures("_netrc")
+def test_a_netrc_file_adds_no_login_to_a_request_without_a_token(
+    server: ScriptedServer, connect: Callable[..., None], call: Caller
+) -> None:
+    connect(
+        f"{server.origin}/v2",
+        password=None,
+        login=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        refresh_token=REFRESH_TOKEN,
+        token_url=f"{server.origin}/token",
+    )
+    server.script(restli({"access_token": TOKEN, "expires_in": 1800}), OK)
+    call(*GET_JOB)
+    assert [received.headers.get("authorization") for received in server.requests] == [
+        None,
+        f"Bearer {TOKEN}",
+    ]
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_requests_go_through_the_proxy_of_the_environment_byte_for_byte(
+    server: ScriptedServer,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    scheme: str,
+) -> None:
+    monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{server.port}")
+    connect(f"{NOBODY}/v2")
+    server.script(OK)
+    call(*GET_JOB)
+    assert server.targets == [f"GET {NOBODY}{TARGET}"]
+    assert [received.bearer for received in server.requests] == [TOKEN]
+
+
+@pytest.mark.parametrize("exception", ["127.0.0.1", "*", "localhost,127.0.0.0/8"])
+def test_no_proxy_is_respected(
+    server: ScriptedServer,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    exception: str,
+) -> None:
+    monkeypatch.setenv("http_proxy", NOBODY)
+    monkeypatch.setenv("no_proxy", exception)
+    connect(f"{server.origin}/v2")
+    server.script(OK)
+    call(*GET_JOB)
+    assert server.targets == [f"GET {TARGET}"]
+
+
+def test_a_proxy_gets_its_password_and_nobody_else_does(
+    server: ScriptedServer,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    told: Callable[..., str],
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://somebody:proxy-password@127.0.0.1:{server.port}")
+    connect(f"{NOBODY}/v2")
+    server.script(answer(502), OK)
+    call(*GET_JOB)
+    assert [received.headers["proxy-authorization"] for received in server.requests] == [
+        "Basic c29tZWJvZHk6cHJveHktcGFzc3dvcmQ="
+    ] * 2
+    assert "proxy-password" not in told()
+
+
+def test_a_socks_proxy_is_refused_by_the_triggerer_which_cannot_use_it(
+    server: ScriptedServer, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", f"socks5://127.0.0.1:{server.port}")
+    connect(f"{server.origin}/v2")
+    with pytest.raises(SalesNavigatorConfigurationError, match=r"^The environment names a socks5 proxy"):
+        over_aiohttp(*GET_JOB)
+    assert server.requests == []
+
+
+def test_a_proxy_that_cannot_be_reached_is_called_the_proxy(
+    connect: Callable[..., None], call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", NOBODY)
+    connect("http://127.0.0.1:10/v2")
+    with pytest.raises(SalesNavigatorConnectionError) as raised:
+        call(*GET_JOB)
+    assert str(raised.value) == f"{COULD_NOT}the proxy failed: Connection refused."
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def _context(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def tls_server(authority: trustme.CA) -> Iterator[ScriptedServer]:
+    with ScriptedServer(_context(authority, "127.0.0.1")) as server:
+        server.script(OK)
+        yield server
+
+
+def test_the_token_travels_through_a_proxy_inside_tls_only(
+    server: ScriptedServer,
+    authority: trustme.CA,
+    bundle: Path,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("https_proxy", server.origin)
+    connect("https://api.linkedin.com/v2", tls_verify=str(bundle))
+    tunnel = server.tunnel(_context(authority, "api.linkedin.com"))
+    server.choose(lambda received: tunnel if received.method == "CONNECT" else OK)
+    call(*GET_JOB)
+    assert server.targets == ["CONNECT api.linkedin.com:443", f"GET {TARGET}"]
+    assert [received.bearer for received in server.requests] == [None, TOKEN]
+
+
+def test_a_proxy_that_refuses_is_named_with_its_status(
+    server: ScriptedServer, connect: Callable[..., None], call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", server.origin)
+    connect("https://api.linkedin.com/v2")
+    server.script(answer(407))
+    with pytest.raises(SalesNavigatorConnectionError) as raised:
+        call(*GET_JOB)
+    assert str(raised.value) == f"{COULD_NOT}the proxy failed: it answered HTTP 407."
+    assert server.targets == ["CONNECT api.linkedin.com:443"] * TRIES
+
+
+def test_a_certificate_nobody_vouches_for_is_refused_before_the_token_is_shown(
+    tls_server: ScriptedServer, connect: Callable[..., None], call: Caller, told: Callable[..., str]
+) -> None:
+    connect(f"{tls_server.origin}/v2")
+    with pytest.raises(SalesNavigatorConnectionError) as raised:
+        call(*GET_JOB)
+    assert str(raised.value) == (
+        f"{COULD_NOT}the server's TLS certificate is not trusted (unable to get local issuer certificate);"
+        " for a private CA, set tls_verify in the connection's extra to the path of its certificate."
+    )
+    assert tls_server.requests == []
+    assert "contract=" not in told(raised.value)
+
+
+def test_a_certificate_of_another_host_is_refused(
+    authority: trustme.CA, bundle: Path, connect: Callable[..., None], call: Caller
+) -> None:
+    with ScriptedServer(_context(authority, "example.com")) as server:
+        connect(f"{server.origin}/v2", tls_verify=str(bundle))
+        with pytest.raises(SalesNavigatorConnectionError, match=r"not trusted \(IP address mismatch"):
+            call(*GET_JOB)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_private_ca_can_come_from_the_environment(
+    tls_server: ScriptedServer,
+    bundle: Path,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, str(bundle))
+    connect(f"{tls_server.origin}/v2")
+    call(*GET_JOB)
+    assert tls_server.targets == [f"GET {TARGET}"]
+
+
+def test_a_private_ca_can_come_from_the_connection_and_outdoes_the_environment(
+    tls_server: ScriptedServer,
+    bundle: Path,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    connect(f"{tls_server.origin}/v2", tls_verify=str(bundle))
+    call(*GET_JOB)
+    assert tls_server.targets == [f"GET {TARGET}"]
+
+
+@pytest.mark.parametrize("off", [False, "false"])
+def test_verification_can_be_switched_off_whatever_the_environment_says(
+    tls_server: ScriptedServer,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    off: bool | str,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    connect(f"{tls_server.origin}/v2", tls_verify=off)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureRequestWarning)
+        call(*GET_JOB)
+    assert tls_server.targets == [f"GET {TARGET}"]
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+@pytest.mark.parametrize("where", ["the connection's tls_verify", "REQUESTS_CA_BUNDLE"])
+def test_a_ca_file_that_is_none_is_a_wrong_setting_and_not_tried_again(
+    tls_server: ScriptedServer,
+    connect: Callable[..., None],
+    call: Caller,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: Callable[..., str],
+    content: str | None,
+    where: str,
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content, encoding="ascii")
+    if where == "REQUESTS_CA_BUNDLE":
+        monkeypatch.setenv(where, str(file))
+        connect(f"{tls_server.origin}/v2")
+    else:
+        connect(f"{tls_server.origin}/v2", tls_verify=str(file))
+    with pytest.raises(SalesNavigatorConfigurationError) as raised:
+        call(*GET_JOB)
+    assert str(raised.value).startswith(f"Cannot read certificates from {file}, which {where} names (")
+    assert "Waiting" not in told(raised.value)
+    assert tls_server.requests == []
