@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import atexit
 import ipaddress
+import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 # Airflow reads its settings once, on the first import, so they are set before anything here can
 # import it. The developer's own settings are dropped first: they may name a real database.
@@ -54,3 +59,50 @@ def _is_local_address(name: str) -> bool:
 
 
 sys.addaudithook(_refuse_to_leave_the_machine)
+
+
+@pytest.fixture(autouse=True)
+def forget_masked_secrets() -> Iterator[None]:
+    """Airflow compiles one pattern of all secrets it ever saw: after some hundred tests, seconds each."""
+    yield
+    if masker := sys.modules.get("airflow.sdk._shared.secrets_masker.secrets_masker"):
+        masker.reset_secrets_masker()
+
+
+# In a process of its own, so that what is measured is the client. It ends when its standard input does,
+# which the operating system sees to, however the tests end.
+_S3_SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Start an S3 server with an empty bucket, and point the connection ``lake`` to it."""
+    from landing_stores import BUCKET, s3_client
+
+    with subprocess.Popen(
+        [sys.executable, "-c", _S3_SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # a line for every request
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        connection = {
+            "conn_type": "aws",
+            "login": "lake-key",
+            "password": "lake-secret",
+            "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+            s3_client(endpoint).create_bucket(Bucket=BUCKET)
+            yield endpoint

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import chain, count
@@ -148,15 +149,19 @@ class Landing:
         """Names in the folder that belong to this export."""
         fs = self._folder.fs
         fs.invalidate_cache()
-        try:
-            names = (
-                str(path).rstrip("/").rpartition("/")[2] for path in fs.ls(self._folder.path, detail=False)
-            )
-            return sorted(name for name in names if belongs_to(self._terms.stem, name))
-        except FileNotFoundError:
-            return []
+        with _reporting_refusal(self._folder, "listed"):
+            try:
+                paths = fs.ls(self._folder.path, detail=False)
+            except FileNotFoundError:
+                return []
+        names = (str(path).rstrip("/").rpartition("/")[2] for path in paths)
+        return sorted(name for name in names if belongs_to(self._terms.stem, name))
 
     def _completed_job(self, part: Slice) -> ExportJob:
+        if part.job_id is None:
+            raise SalesNavigatorLandingError(
+                f"No job was submitted for {part}: wait for the export before landing it."
+            )
         try:
             job = self._hook.run(calls.get_job(self._export, part))
         except SalesNavigatorNotFoundError as error:
@@ -270,7 +275,8 @@ class Landing:
         for part, file in zip(parts, files, strict=True):
             self._stages[part.path.name].publish()
             self._published += 1
-            stored = part.path.fs.size(part.path.path)
+            with _reporting_refusal(part.path, "measured"):
+                stored = part.path.fs.size(part.path.path)
             if stored != file.bytes:
                 raise SalesNavigatorDestinationError(
                     f"{file.uri} has {stored} bytes on the store where {file.bytes} were written."
@@ -296,7 +302,20 @@ class Landing:
         for name in names:
             path = self._folder / name
             self._log.info("Removing %s", uri_of(path))
-            path.fs.rm_file(path.path)
+            with _reporting_refusal(path, "removed"):
+                path.fs.rm_file(path.path)
+
+
+@contextmanager
+def _reporting_refusal(path: ObjectStoragePath, done: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise SalesNavigatorDestinationError(
+            f"{uri_of(path)} could not be {done}: {reason}. Check that the bucket or folder exists and that"
+            " the connection may list, read, write and delete there."
+        ) from error
 
 
 def _already_there(folder: ObjectStoragePath, names: Sequence[str]) -> SalesNavigatorDestinationError:

@@ -43,7 +43,8 @@ def own_stem(filename: str) -> str:
             f"filename={filename!r} cannot be a file name: no slash, no *, ? or [, no leading dot. Folders"
             " belong into destination."
         )
-    return filename.removesuffix(".csv")
+    # What the compression adds comes back by itself.
+    return re.sub(r"\.csv(\.gz|\.zst)?$", "", filename)
 
 
 def file_names(stem: str, count: int, suffix: str) -> list[str]:

@@ -92,6 +92,8 @@ class ExportOperator(BaseOperator):
         with reporting(lambda _: "Clear the task to begin anew."):
             report = Report.from_event(event)
             self.log.info("The trigger waited: %s", report.post_mortem())
+            for warning in report.warnings:
+                self.log.warning("%s", warning)
             memory = TaskMemory(context, report.export, enabled=self.durable)
             run = self._run(report.export, memory, deadline=report.deadline)
         with reporting(run.fate), closing(run):

@@ -27,6 +27,7 @@ from airflow_provider_snav.api.polling import (
     PollSchedule,
     Report,
     Tick,
+    clamped,
     describe,
     timed_out,
     wait,
@@ -143,8 +144,6 @@ class ExportRun:
         :raises SalesNavigatorError: the poll that ended the wait fails here too.
         """
         self.export = report.export
-        for warning in report.warnings:
-            self._log.warning("%s", warning)
         match report.outcome:
             case Outcome.TIMEOUT:
                 raise timed_out(self.export, self._timeout)
@@ -153,10 +152,15 @@ class ExportRun:
                 for index in self.export.running:
                     job = self._status(self.export.slices[index])
                     self.export = self.export.with_slice(index, status=job.status)
+                # The triggerer may fail where the worker does not, each time anew.
+                if now() >= self.deadline and not self.export.is_completed:
+                    raise timed_out(self.export, self._timeout)
 
     def _status(self, part: Slice) -> ExportJob:
         job = self._hook.run(calls.get_job(self.export, part))
         self._log.info("%s", describe(job))
+        if warning := clamped(part, job):
+            self._log.warning("%s", warning)
         return job
 
     def _poll(self, part: Slice) -> ExportJob | SalesNavigatorError:

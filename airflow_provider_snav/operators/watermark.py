@@ -63,8 +63,8 @@ class Watermark:
     def landed(self, start: dt.datetime, following: dt.datetime) -> bool:
         """Record a landed export.
 
-        LinkedIn's word is taken as it is, except that an older run than the last landed one never moves the
-        watermark back.
+        LinkedIn's word is taken as it is, even ``nextExportStartAt`` equal to the start. Only an export that
+        began before the watermark, such as that of an older run, never moves it back.
 
         :param start: where the export began.
         :param following: its ``nextExportStartAt``.
@@ -73,8 +73,8 @@ class Watermark:
         key = f"{self._instance}.landed"
         last = self._store.get(key)
         if last:
-            older = start < parse_time(last["export_start_at"], "export_start_at")
-            if older and following <= parse_time(last["next_export_start_at"], "next_export_start_at"):
+            reached = parse_time(last["next_export_start_at"], "next_export_start_at")
+            if start < reached and following < reached:
                 return False
         self._store.set(key, {"export_start_at": to_text(start), "next_export_start_at": to_text(following)})
         return True

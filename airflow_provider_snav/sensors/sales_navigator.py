@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import (
+    AirflowFailException,
     AirflowSensorTimeout,
+    AirflowSkipException,
     BaseSensorOperator,
     Context,
     PokeReturnValue,
@@ -18,7 +21,7 @@ from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorExportFailedError
 from airflow_provider_snav.api.export_plan import NO_REMEDIES, Done, next_step
 from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import Outcome, Report, describe, passes_by_itself, timed_out
+from airflow_provider_snav.api.polling import Outcome, Report, clamped, describe, passes_by_itself, timed_out
 from airflow_provider_snav.operators.export_run import reporting
 
 _ADVICE = (
@@ -61,7 +64,8 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         deadline = now() + dt.timedelta(seconds=self.timeout)
-        found = self.poke(context)
+        with self._lenient():
+            found = self.poke(context)
         if found.is_done:
             return found.xcom_value
         return self._defer(Export.from_json(self.export), deadline)
@@ -81,6 +85,8 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
                     self.log.warning("%s", error)
                 else:
                     self.log.info("%s", describe(job))
+                    if warning := clamped(export.slices[index], job):
+                        self.log.warning("%s", warning)
                     export = export.with_slice(index, status=job.status)
             self.export = export.to_json()
             done = isinstance(next_step(export, NO_REMEDIES, now()).step, Done)
@@ -91,14 +97,29 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         with reporting(_consequence):
             report = Report.from_event(event)
         self.log.info("The trigger waited: %s", report.post_mortem())
-        if report.outcome is Outcome.TIMEOUT:
-            timeout = dt.timedelta(seconds=self.timeout)
-            raise AirflowSensorTimeout(str(timed_out(report.export, timeout)))
+        for warning in report.warnings:
+            self.log.warning("%s", warning)
         self.export = report.export.to_json()
-        found = self.poke(context)
-        if found.is_done:
-            return found.xcom_value
-        return self._defer(report.export, report.deadline)
+        if report.outcome is not Outcome.TIMEOUT:
+            with self._lenient():
+                found = self.poke(context)
+            if found.is_done:
+                return found.xcom_value
+        export = Export.from_json(self.export)
+        # The triggerer may fail where the worker does not, each time anew.
+        if report.outcome is Outcome.TIMEOUT or now() >= report.deadline:
+            raise AirflowSensorTimeout(str(timed_out(export, dt.timedelta(seconds=self.timeout))))
+        return self._defer(export, report.deadline)
+
+    @contextmanager
+    def _lenient(self) -> Iterator[None]:
+        """Skip where a sensor that is not deferred would: Airflow minds soft_fail only on resuming."""
+        try:
+            yield
+        except (AirflowFailException, SalesNavigatorError) as error:
+            if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
+                raise AirflowSkipException(f"Skipping: {error}") from error
+            raise
 
     def _defer(self, export: Export, deadline: dt.datetime) -> NoReturn:
         from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger

@@ -149,12 +149,15 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             folder.fs  # noqa: B018  # resolves the connection here, not in the middle of a download
         except (ValueError, ImportError) as error:
             raise SalesNavigatorConfigurationError(
-                f"destination={_without_user(self.destination)!r} cannot be used: {error}. Give a folder"
-                " such"
-                " as"
-                " 's3://conn_id@bucket/folder/' and install the storage's provider (extras s3, gcs, azure,"
-                " sftp)."
+                f"destination={_without_user(self.destination)!r} cannot be used: {error}. Give a folder such"
+                " as 's3://conn_id@bucket/folder/' and install the storage's provider (extras s3, gcs,"
+                " azure, sftp)."
             ) from error
+        if not folder.protocol and not folder.is_absolute():
+            # An empty variable, most likely; the folder the worker happens to run in is never meant.
+            raise SalesNavigatorConfigurationError(
+                f"destination={self.destination!r} is neither a URI nor an absolute path."
+            )
         return folder
 
 

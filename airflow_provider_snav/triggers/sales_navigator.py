@@ -74,15 +74,19 @@ class SalesNavigatorExportTrigger(BaseTrigger):
         try:
             report = await self._wait(export, deadline)
         except SalesNavigatorError as error:
-            # The connection cannot be read, say. The worker meets the same error and raises it in full.
+            # The connection cannot be read, say. The worker meets the same error and raises it in full; or,
+            # where only the triggerer lacks the connection, polls itself and comes back: not in a hurry.
             self.log.warning("Waiting ended early: %s", error)
+            await asyncio.sleep(max(0.0, min(self.poll_interval, (deadline - now()).total_seconds())))
             report = Report(export, deadline, Outcome.POLL_FAILED, last_problem=str(error))
         yield TriggerEvent(report.to_event())
 
     async def on_kill(self) -> None:
         """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
-        jobs = ", ".join(map(str, Export.from_json(self.export).job_ids))
-        self.log.warning("The wait was stopped. LinkedIn goes on with job %s, which expires by itself.", jobs)
+        export = Export.from_json(self.export)
+        jobs = ", ".join(str(export.slices[index].job_id) for index in export.running)
+        fate = f"LinkedIn goes on with job {jobs}, which expires by itself." if jobs else "No job is running."
+        self.log.warning("The wait was stopped. %s", fate)
 
     async def _wait(self, export: Export, deadline: dt.datetime) -> Report:
         # Here, not above: DAG files import this module and shall not pay for the HTTP libraries.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_snav._compat import ObjectStoragePath
@@ -78,3 +79,13 @@ class S3Store(Store):
     @property
     def _prefix(self) -> str:
         return self.folder.path.removeprefix(f"{BUCKET}/") + "/"
+
+
+def s3_client(endpoint: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="lake-key",
+        aws_secret_access_key="lake-secret",
+    )

@@ -1,0 +1,268 @@
+"""A crash costs nothing: what a task remembers, when it believes it, and when it begins anew."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from task_runs import (
+    IMPATIENT,
+    START,
+    UNTIL,
+    Killed,
+    Store,
+    UnreachableStore,
+    context_of,
+    deferred,
+    exporting,
+    on_worker,
+)
+
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorError,
+    SalesNavigatorExportFailedError,
+    SalesNavigatorExportTimeoutError,
+    SalesNavigatorServerError,
+)
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+from airflow_provider_snav.operators.durable import STATE_KEY
+from airflow_provider_snav.sandbox.faults import http_error
+from airflow_provider_snav.sandbox.server import Sandbox
+
+# Seats, of which the sandbox has the fewest rows.
+DAYS_200 = {"start_at": UNTIL - dt.timedelta(days=200), "export_type": "seat"}
+TOO_LARGE = "FAILED_DUE_TO_EXCEEDED_FILE_SIZE_ERROR"
+INTERNAL_ERROR = "FAILED_DUE_TO_INTERNAL_ERROR"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
+        monkeypatch.setattr(hook, "retry_policy", IMPATIENT)
+
+
+def job_ids(export: Any) -> list[int]:
+    return [part["job_id"] for part in export["slices"]]
+
+
+@pytest.fixture(params=[on_worker, deferred], ids=["worker", "deferred"])
+def path(request: pytest.FixtureRequest) -> Any:
+    """One try, either way."""
+
+    def run(make: Any, store: Store | None = None, **run: Any) -> Any:
+        def task() -> Any:
+            made = make()
+            made.deferrable = request.param is deferred
+            return made
+
+        return request.param(task, store, **run)
+
+    return run
+
+
+def test_every_submission_is_remembered_before_the_next_call_is_made(snav_sandbox: Sandbox) -> None:
+    asked: list[int] = []
+
+    class Watching(Store):
+        def set(self, key: str, value: Any, **options: Any) -> None:
+            super().set(key, value, **options)
+            asked.append(len(snav_sandbox.requests))
+
+    store = Watching()
+    with pytest.raises(TaskDeferred):
+        exporting(**DAYS_200, deferrable=True)().execute(context_of(None, store))
+    known = [sum(part["job_id"] is not None for part in each["export"]["slices"]) for each in store.written]
+    assert known[:3] == [1, 2, 3]
+    assert asked[:3] == [1, 2, 3]
+    assert store.export.job_ids == [job.job_id for job in snav_sandbox.created_jobs]
+
+
+def test_the_state_is_written_before_the_task_defers(snav_sandbox: Sandbox) -> None:
+    store = Store()
+    with pytest.raises(TaskDeferred) as deferral:
+        exporting(deferrable=True)().execute(context_of(None, store))
+    assert store.get(STATE_KEY)["export"] == deferral.value.trigger.serialize()[1]["export"]
+
+
+@pytest.mark.parametrize("crash_after", range(1, 9))
+def test_a_crash_after_any_write_costs_no_job(snav_sandbox: Sandbox, path: Any, crash_after: int) -> None:
+    # Three windows of which the second is halved: five jobs, and more writes than are tried here.
+    for status in ("COMPLETED", TOO_LARGE, "COMPLETED"):
+        snav_sandbox.script_statuses(status)
+    store = Store(crash_after)
+    with pytest.raises(Killed):
+        path(exporting(**DAYS_200), store)
+    export = path(exporting(**DAYS_200), store)
+    assert len(snav_sandbox.created_jobs) == 5
+    assert {part["status"] for part in export["slices"]} == {"COMPLETED"}
+    assert len(job_ids(export)) == 4
+
+
+def test_a_retry_of_a_finished_export_uses_its_jobs_again(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store()
+    first = path(exporting(), store)
+    assert path(exporting(), store) == first
+    assert len(snav_sandbox.created_jobs) == 1
+
+
+def test_clearing_a_finished_export_exports_anew(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store()
+    first = path(exporting(), store)
+    # What clearing does: the tries start over, on top of those there were.
+    second = path(exporting(), store, max_tries=1)
+    assert job_ids(first) != job_ids(second)
+    assert len(snav_sandbox.created_jobs) == 2
+
+
+def test_clearing_an_unfinished_export_takes_it_up(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store(crash_after=1)
+    with pytest.raises(Killed):
+        path(exporting(), store)
+    path(exporting(), store, max_tries=1)
+    assert len(snav_sandbox.created_jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"contract": 234567},
+        {"export_type": "seat"},
+        {"start_at": START - dt.timedelta(days=1)},
+        {"end_at": UNTIL + dt.timedelta(days=1)},
+    ],
+    ids=["contract", "type", "start", "end"],
+)
+def test_an_export_of_something_else_never_meets_these_jobs(
+    snav_sandbox: Sandbox, path: Any, other: dict[str, Any]
+) -> None:
+    store = Store()
+    first = path(exporting(), store)
+    second = path(exporting(**other), store)
+    assert job_ids(first) != job_ids(second)
+
+
+def test_settings_of_the_wait_may_change_between_tries(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store(crash_after=1)
+    with pytest.raises(Killed):
+        path(exporting(), store)
+    path(exporting(timeout=dt.timedelta(minutes=1), max_resubmissions=9, poll_interval=0.03), store)
+    assert len(snav_sandbox.created_jobs) == 1
+
+
+@pytest.mark.parametrize("garbage", ["a text", 7, [], {}], ids=["text", "number", "list", "empty"])
+def test_a_state_that_cannot_be_read_submits_nothing(snav_sandbox: Sandbox, path: Any, garbage: Any) -> None:
+    store = Store()
+    store.set(STATE_KEY, garbage)
+    with pytest.raises(SalesNavigatorError, match=r"cannot be read.*Delete that task state.*Nothing was"):
+        path(exporting(), store)
+    assert snav_sandbox.requests == []
+
+
+@pytest.mark.parametrize("missing", ["export", "epoch"])
+def test_a_state_that_lost_a_part_submits_nothing(snav_sandbox: Sandbox, path: Any, missing: str) -> None:
+    store = Store()
+    path(exporting(), store)
+    state = store.get(STATE_KEY)
+    del state[missing]
+    store.set(STATE_KEY, state)
+    with pytest.raises(SalesNavigatorError, match="cannot be read"):
+        path(exporting(), store)
+    assert len(snav_sandbox.created_jobs) == 1
+
+
+def test_a_store_that_cannot_be_asked_submits_nothing(snav_sandbox: Sandbox, path: Any) -> None:
+    with pytest.raises(ConnectionError):
+        path(exporting(), UnreachableStore())
+    assert snav_sandbox.requests == []
+
+
+def test_a_job_that_cannot_be_looked_up_is_not_submitted_again(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store(crash_after=1)
+    with pytest.raises(Killed):
+        path(exporting(), store)
+    snav_sandbox.fault("status", http_error(503), times=2)
+    with pytest.raises(SalesNavigatorServerError, match="LinkedIn goes on with job"):
+        path(exporting(), store)
+    path(exporting(), store)
+    assert len(snav_sandbox.created_jobs) == 1
+
+
+def test_a_job_linkedin_no_longer_knows_is_submitted_again(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store(crash_after=1)
+    with pytest.raises(Killed):
+        path(exporting(), store)
+    snav_sandbox.advance(dt.timedelta(days=8))
+    export = path(exporting(), store)
+    assert job_ids(export) == [snav_sandbox.created_jobs[-1].job_id]
+    assert len(snav_sandbox.created_jobs) == 2
+
+
+def test_a_finished_job_that_expired_before_the_retry_is_submitted_again(snav_sandbox: Sandbox) -> None:
+    store = Store()
+    on_worker(exporting(), store)
+    snav_sandbox.advance(dt.timedelta(days=8))
+    export = on_worker(exporting(), store)
+    assert job_ids(export) == [snav_sandbox.created_jobs[-1].job_id]
+
+
+def test_a_retry_submits_the_part_that_failed_and_keeps_those_that_did_not(
+    snav_sandbox: Sandbox, path: Any
+) -> None:
+    for status in ("COMPLETED", INTERNAL_ERROR, "COMPLETED"):
+        snav_sandbox.script_statuses(status)
+    store = Store()
+    make = exporting(**DAYS_200, max_resubmissions=0)
+    with pytest.raises(SalesNavigatorExportFailedError, match="submits only what is missing"):
+        path(make, store)
+    export = path(make, store)
+    first, failed, third, again = (job.job_id for job in snav_sandbox.created_jobs)
+    assert job_ids(export) == [first, again, third]
+    assert failed not in job_ids(export)
+
+
+def test_a_retry_has_all_resubmissions_again(snav_sandbox: Sandbox, path: Any) -> None:
+    snav_sandbox.script_statuses(INTERNAL_ERROR, jobs=3)
+    store = Store()
+    make = exporting(max_resubmissions=1)
+    with pytest.raises(SalesNavigatorExportFailedError):
+        path(make, store)
+    path(make, store)
+    assert len(snav_sandbox.created_jobs) == 4
+
+
+def test_a_retry_after_a_timeout_waits_for_the_same_job_with_a_fresh_deadline(
+    snav_sandbox: Sandbox, path: Any
+) -> None:
+    snav_sandbox.settings.speed = 1
+    store = Store()
+    make = exporting(timeout=dt.timedelta(seconds=1))
+    with pytest.raises(SalesNavigatorExportTimeoutError, match="A retry goes on with this export"):
+        path(make, store)
+    snav_sandbox.settings.speed = 12_000
+    path(make, store)
+    assert len(snav_sandbox.created_jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "store"), [({"durable": False}, Store()), ({}, None)], ids=["not durable", "older Airflow"]
+)
+def test_without_a_memory_each_try_submits_and_its_error_says_so(
+    snav_sandbox: Sandbox, path: Any, arguments: dict[str, Any], store: Store | None
+) -> None:
+    snav_sandbox.script_statuses(INTERNAL_ERROR)
+    make = exporting(max_resubmissions=0, **arguments)
+    with pytest.raises(SalesNavigatorExportFailedError, match="A retry submits the whole export again"):
+        path(make, store)
+    path(make, store)
+    assert len(snav_sandbox.created_jobs) == 2
+    assert not (store and store.written)
+
+
+def test_an_export_nobody_waits_for_is_remembered_too(snav_sandbox: Sandbox) -> None:
+    snav_sandbox.script_statuses("PROCESSING")
+    store = Store()
+    first, second = (on_worker(exporting(wait_for_completion=False), store) for _ in range(2))
+    assert job_ids(first) == job_ids(second) == [job.job_id for job in snav_sandbox.created_jobs]
+    assert second["slices"][0]["status"] == "PROCESSING"

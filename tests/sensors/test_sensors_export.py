@@ -1,0 +1,204 @@
+"""The sensor waits for what others submitted, applies no remedy, and is a sensor in all else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from task_runs import IMPATIENT, START, UNTIL, context_of, deferred, exporting, on_worker
+
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+from airflow_provider_snav.sandbox.faults import Reset, garbage_json, html_page, http_error, throttled
+from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+Path = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
+        monkeypatch.setattr(hook, "retry_policy", IMPATIENT)
+
+
+@pytest.fixture(params=["worker", "deferred"])
+def sense(request: pytest.FixtureRequest) -> Path:
+    """Run the sensor one way or the other."""
+
+    def run(export: Mapping[str, Any], **arguments: Any) -> Any:
+        def make() -> SalesNavigatorExportSensor:
+            given = {"task_id": "wait", "export": export, "poke_interval": 0.02, "timeout": 60}
+            return SalesNavigatorExportSensor(
+                **given | {"deferrable": request.param == "deferred"} | arguments
+            )
+
+        return (deferred if request.param == "deferred" else on_worker)(make)
+
+    return run
+
+
+def submitted(sandbox: Sandbox, *statuses: str, **arguments: Any) -> Any:
+    """What an export operator that does not wait returns; each job then answers these."""
+    if statuses:
+        sandbox.script_statuses(*statuses, jobs=3)
+    return on_worker(exporting(wait_for_completion=False, **arguments))
+
+
+def test_the_finished_export_is_returned_and_can_be_landed(
+    snav_sandbox: Sandbox, sense: Path, tmp_path: Any
+) -> None:
+    finished = sense(submitted(snav_sandbox, "ENQUEUED", "PROCESSING", "COMPLETED"))
+    assert [part["status"] for part in finished["slices"]] == ["COMPLETED"]
+    transfer = SalesNavigatorToObjectStorageOperator(
+        task_id="land", export=finished, destination=tmp_path.as_uri()
+    )
+    [landed] = transfer.execute(context_of(transfer))
+    [job] = snav_sandbox.created_jobs
+    assert landed["rows"] == snav_sandbox.files(job.job_id)[0].rows
+
+
+def test_every_job_of_a_long_export_is_waited_for(snav_sandbox: Sandbox, sense: Path) -> None:
+    export = submitted(
+        snav_sandbox, "PROCESSING", "COMPLETED", start_at=UNTIL - dt.timedelta(days=200), export_type="seat"
+    )
+    assert [part["status"] for part in sense(export)["slices"]] == ["COMPLETED"] * 3
+    assert len(snav_sandbox.created_jobs) == 3
+
+
+def test_what_is_complete_already_does_not_defer(snav_sandbox: Sandbox) -> None:
+    export = submitted(snav_sandbox, "COMPLETED")
+    sensor = SalesNavigatorExportSensor(task_id="wait", export=export, deferrable=True)
+    finished = sensor.execute(context_of(sensor))
+    assert [part["status"] for part in finished["slices"]] == ["COMPLETED"]
+
+
+def test_what_is_not_complete_defers_at_once(snav_sandbox: Sandbox) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+    sensor = SalesNavigatorExportSensor(task_id="wait", export=export, deferrable=True)
+    with pytest.raises(TaskDeferred):
+        sensor.execute(context_of(sensor))
+    assert len(snav_sandbox.requests) == 2
+
+
+def test_in_reschedule_mode_a_poke_frees_the_worker(snav_sandbox: Sandbox) -> None:
+    export = submitted(snav_sandbox, "PROCESSING", "COMPLETED")
+
+    def poke() -> Any:
+        sensor = SalesNavigatorExportSensor(task_id="wait", export=export, mode="reschedule")
+        context = context_of(sensor)
+        context["ti"].get_first_reschedule_date = lambda _: dt.datetime.now(dt.UTC)
+        return sensor.execute(context)
+
+    with pytest.raises(AirflowRescheduleException):
+        poke()
+    assert [part["status"] for part in poke()["slices"]] == ["COMPLETED"]
+
+
+@pytest.mark.parametrize("before", [(), ("PROCESSING",)], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "FAILED_DUE_TO_EXCEEDED_FILE_SIZE_ERROR",
+        "FAILED_DUE_TO_TIMED_OUT",
+        "FAILED_DUE_TO_DATA_DELAY",
+        "FAILED_DUE_TO_INTERNAL_ERROR",
+        "FAILED_DUE_TO_SUNSPOTS",
+    ],
+)
+def test_a_failed_job_is_not_retried_and_its_error_names_who_has_remedies(
+    snav_sandbox: Sandbox, sense: Path, before: tuple[str, ...], status: str
+) -> None:
+    export = submitted(snav_sandbox, *before, status)
+    with pytest.raises(AirflowFailException) as failure:
+        sense(export)
+    message = str(failure.value)
+    [job] = snav_sandbox.created_jobs
+    for part in (status, f"job {job.job_id}", "clear the export task", "wait_for_completion=True"):
+        assert part in message
+
+
+@pytest.mark.parametrize("before", [(), ("PROCESSING",)], ids=["at once", "later"])
+@pytest.mark.parametrize("lenience", ["soft_fail", "never_fail"])
+def test_a_lenient_sensor_skips_when_a_job_failed(
+    snav_sandbox: Sandbox, sense: Path, before: tuple[str, ...], lenience: str
+) -> None:
+    export = submitted(snav_sandbox, *before, "FAILED_DUE_TO_INTERNAL_ERROR")
+    with pytest.raises(AirflowSkipException):
+        sense(export, **{lenience: True})
+
+
+@pytest.mark.parametrize("times", [None, 2], ids=["at once", "later"])
+def test_a_sensor_that_never_fails_skips_when_the_calls_of_the_day_are_used_up(
+    snav_sandbox: Sandbox, sense: Path, times: int | None
+) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+    if times:
+        snav_sandbox.fault("status", http_error(503), times=times)
+    snav_sandbox.fault("status", throttled(daily=True), times=None)
+    with pytest.raises(AirflowSkipException):
+        sense(export, never_fail=True)
+
+
+def test_the_time_is_up(snav_sandbox: Sandbox, sense: Path) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+    with pytest.raises(AirflowSensorTimeout):
+        sense(export, timeout=0.2)
+
+
+def test_a_soft_sensor_skips_when_the_time_is_up(snav_sandbox: Sandbox, sense: Path) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+    with pytest.raises(AirflowSkipException):
+        sense(export, timeout=0.2, soft_fail=True)
+
+
+def test_failed_polls_that_pass_by_themselves_are_waited_out(snav_sandbox: Sandbox, sense: Path) -> None:
+    export = submitted(snav_sandbox, "COMPLETED")
+    for fault in (http_error(503), garbage_json(), html_page(), Reset(), html_page(200), http_error(500)):
+        snav_sandbox.fault("status", fault)
+    assert sense(export)["slices"][0]["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (http_error(401, service_error_code=65600), "put a new one in the connection's password"),
+        (http_error(403), "administrator role"),
+        (http_error(404), "HTTP 404"),
+    ],
+    ids=["401", "403", "404"],
+)
+def test_what_no_waiting_mends_ends_the_wait_for_good(
+    snav_sandbox: Sandbox, sense: Path, fault: Any, says: str
+) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+    snav_sandbox.fault("status", http_error(503), times=2)
+    snav_sandbox.fault("status", fault, times=None)
+    with pytest.raises(AirflowFailException, match=says):
+        sense(export)
+
+
+@pytest.mark.parametrize("wrong", [None, {}, "urn:li:contract:1", [1], {"kind": "analytics"}], ids=repr)
+def test_what_is_no_export_is_refused_before_any_call(snav_sandbox: Sandbox, sense: Path, wrong: Any) -> None:
+    with pytest.raises(AirflowFailException, match="This is not an Export"):
+        sense(wrong)
+    assert snav_sandbox.requests == []
+
+
+def test_a_part_that_is_complete_is_not_asked_about_again(snav_sandbox: Sandbox, sense: Path) -> None:
+    snav_sandbox.script_statuses("COMPLETED")
+    snav_sandbox.script_statuses("PROCESSING", "PROCESSING", "COMPLETED")
+    export = submitted(snav_sandbox, start_at=START - dt.timedelta(days=100), export_type="seat")
+    sense(export)
+    assert [len(job.statuses_served) for job in snav_sandbox.created_jobs] == [1, 3]
