@@ -55,6 +55,7 @@ class Remedies:
 
 
 NO_REMEDIES = Remedies(split_on_failure=False, max_resubmissions=0, max_running=MAX_SLICES)
+"""For those who only wait, and for those who submit and do not wait: all at once, and nothing again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,9 @@ def lost(export: Export, index: int) -> Export:
 
 
 def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime) -> tuple[Slice, ...]:
+    if remedies == NO_REMEDIES:
+        # Whoever applies none says what to do.
+        raise _failed(export, part, "")
     if part.status in _TOO_LARGE:
         halves = part.window.halves() if part.window and remedies.split_on_failure else None
         if halves:
@@ -158,7 +162,8 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
     if part.status is None or part.status not in _RESUBMIT:
         raise _failed(export, part, "The documents name no remedy for this status.")
     if part.attempt > remedies.max_resubmissions:
-        raise _failed(export, part, f"It was submitted {part.attempt} times. {_RESUBMIT[part.status]}")
+        times = "once" if part.attempt == 1 else f"{part.attempt} times"
+        raise _failed(export, part, f"It was submitted {times}. {_RESUBMIT[part.status]}")
     delay = remedies.resubmit_delay if part.status == JobStatus.DATA_DELAY else dt.timedelta(0)
     return (replace(part, job_id=None, status=None, not_before=now + delay if delay else None),)
 
@@ -167,9 +172,9 @@ def _failed(
     export: Export, part: Slice, advice: str, *, retryable: bool = True
 ) -> SalesNavigatorExportFailedError:
     covers = part.window or f"from {to_text(part.start_at)}"
+    what = f"The {export.title} failed: LinkedIn ended job {part.job_id} ({covers}) with {part.status}."
     return SalesNavigatorExportFailedError(
-        f"The {export.title} failed: LinkedIn ended job {part.job_id} ({covers}) with {part.status}."
-        f" {advice}",
+        f"{what} {advice}".rstrip(),
         status=str(part.status),
         job_id=part.job_id,
         retryable=retryable,

@@ -44,7 +44,12 @@ def own_stem(filename: str) -> str:
             " belong into destination."
         )
     # What the compression adds comes back by itself.
-    return re.sub(r"\.csv(\.gz|\.zst)?$", "", filename)
+    stem = re.sub(r"\.csv(\.gz|\.zst)?$", "", filename)
+    if re.search(r"\.part-\d{4,}$", stem):
+        raise SalesNavigatorConfigurationError(
+            f"filename={filename!r} ends like a part of another export; parts are numbered by themselves."
+        )
+    return stem
 
 
 def file_names(stem: str, count: int, suffix: str) -> list[str]:
