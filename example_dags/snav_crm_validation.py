@@ -28,8 +28,8 @@ def snav_crm_validation():
     export = SalesNavigatorCrmValidationExportOperator(
         task_id="export",
         crm_instance="{{ var.value.snav_crm_instance }}",
-        # Where the very first run begins; LinkedIn may go back 30 days only, and then the log says so.
-        export_start_at="{{ macros.datetime.utcnow().date() - macros.timedelta(days=28) }}",
+        # Where the very first run begins. LinkedIn may go back 30 days only, and then the log says so.
+        export_start_at="2026-01-01",
         watermark=STALE_CONTACTS,
         deferrable=True,
     )

@@ -166,9 +166,13 @@ class Landing:
             job = self._hook.run(calls.get_job(self._export, part))
         except SalesNavigatorNotFoundError as error:
             raise error.because("The job has expired (it lives one week): clear the export task.") from None
-        if job.status != JobStatus.COMPLETED or not job.download_urls:
+        if job.status != JobStatus.COMPLETED:
             raise SalesNavigatorLandingError(
-                f"Job {part.job_id} is {job.status} and has no file: wait for the export before landing it."
+                f"Job {part.job_id} is {job.status}: wait for the export before landing it."
+            )
+        if not job.download_urls:
+            raise SalesNavigatorLandingError(
+                f"LinkedIn says job {part.job_id} is {job.status} and gives no download URL."
             )
         return job
 

@@ -266,7 +266,9 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
                     f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom: give output,"
                     " the URI of a JSONL object to write. Nothing was sent."
                 )
-            return [_row(result) for result in hook.iter_profile_associations(few)]
+            results = list(hook.iter_profile_associations(few))
+            self._tell_failures(sum(result.error is not None for result in results))
+            return list(map(_row, results))
 
     def _write(self, results: Iterable[AssociationResult], path: ObjectStoragePath) -> dict[str, Any]:
         counts = {"keys": 0, "matched": 0, "failed": 0}
@@ -281,10 +283,13 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
             stage.publish()
         finally:
             stage.discard()
-        if counts["failed"]:
-            self.log.warning("LinkedIn failed on %s keys; their lines say why", counts["failed"])
+        self._tell_failures(counts["failed"])
         self.log.info("Wrote %s: %s", stage.uri, counts)
         return {"uri": stage.uri, **counts}
+
+    def _tell_failures(self, failed: int) -> None:
+        if failed:
+            self.log.warning("LinkedIn failed on %s keys; the error of each says why", failed)
 
 
 def _row(result: AssociationResult) -> dict[str, Any]:
