@@ -18,6 +18,7 @@ from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_snav.api.exchange import RetryPolicy
 from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.operators.durable import STATE_KEY
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
 from airflow_provider_snav.sandbox.faults import Answer
@@ -180,3 +181,22 @@ def completed_export(**arguments: Any) -> Mapping[str, Any]:
     """An Export whose jobs are done, from the sandbox the connection leads to."""
     export: Mapping[str, Any] = on_worker(exporting(**arguments))
     return export
+
+
+def parts_of(count: int) -> Any:
+    """An Export of this many jobs, each of two hours."""
+    hook = SalesNavigatorHook()
+    slices = []
+    for number in range(count):
+        first = START + number * dt.timedelta(hours=2)
+        last = first + dt.timedelta(hours=2) - dt.timedelta(milliseconds=1)
+        job = hook.create_analytics_export("activity", 123456, first, last)
+        times = {"start_at": first.isoformat(), "end_at": last.isoformat()}
+        slices.append(times | {"job_id": job.job_id, "status": "COMPLETED"})
+    hook.close()
+    return {
+        "kind": "analytics",
+        "export_type": "activity",
+        "contract": "urn:li:contract:123456",
+        "slices": slices,
+    }

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from airflow.sdk.exceptions import AirflowFailException
 from landing_stores import LocalStore, Store
-from task_runs import IMPATIENT, START, UNTIL, completed_export, context_of, exporting, on_worker
+from task_runs import IMPATIENT, START, UNTIL, completed_export, context_of, exporting, on_worker, parts_of
 
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConnectionError,
@@ -65,25 +65,6 @@ def land(export: Any, store: Store, **arguments: Any) -> Landed:
 @pytest.fixture
 def export() -> Any:
     return completed_export()
-
-
-def parts_of(count: int) -> Any:
-    """An Export of this many jobs, each of two hours."""
-    hook = SalesNavigatorHook()
-    slices = []
-    for number in range(count):
-        first = START + number * dt.timedelta(hours=2)
-        last = first + dt.timedelta(hours=2) - dt.timedelta(milliseconds=1)
-        job = hook.create_analytics_export("activity", 123456, first, last)
-        times = {"start_at": first.isoformat(), "end_at": last.isoformat()}
-        slices.append(times | {"job_id": job.job_id, "status": "COMPLETED"})
-    hook.close()
-    return {
-        "kind": "analytics",
-        "export_type": "activity",
-        "contract": "urn:li:contract:123456",
-        "slices": slices,
-    }
 
 
 def exported(sandbox: Sandbox) -> list[bytes]:
@@ -416,7 +397,7 @@ FAILURES = {
         AirflowFailException,
         "not a plain https URL",
     ),
-    "no URL": ("status", hostile(""), SalesNavigatorLandingError, "has no file"),
+    "no URL": ("status", hostile(""), SalesNavigatorLandingError, "gives no download URL"),
     "gone": ("status", http_error(404), AirflowFailException, "clear the export task"),
 }
 
