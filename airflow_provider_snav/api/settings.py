@@ -111,11 +111,6 @@ class Settings:
         Origin.of(settings.token_url, "The connection's token_url")
         return settings
 
-    @property
-    def secrets(self) -> list[str]:
-        """What the log must never show."""
-        return [text for text in (self.access_token, self.client_secret, self.refresh_token) if text]
-
     def check_download(self, url: str) -> None:
         """Refuse a download URL that is not LinkedIn's, the API's own host or one the connection names.
 

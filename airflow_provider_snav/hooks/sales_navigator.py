@@ -153,10 +153,8 @@ class SalesNavigatorHook(_Hook):
             conn = self.get_connection(self.snav_conn_id)
         except AirflowNotFoundException:
             raise self._missing_connection() from None
-        settings = Settings.of_connection(conn.host, conn.login, conn.password, conn.extra_dejson)
-        for secret in settings.secrets:
-            mask_secret(secret)
-        return settings
+        # Reading password and extra gives their secrets to Airflow's masker; minted tokens are ours to give.
+        return Settings.of_connection(conn.host, conn.login, conn.password, conn.extra_dejson)
 
     @cached_property
     def _transport(self) -> RequestsTransport:
@@ -358,8 +356,6 @@ class SalesNavigatorAsyncHook(_Hook):
                 raise self._missing_connection() from None
             extra = await get_async_extra_dejson(conn)
             self.settings = Settings.of_connection(conn.host, conn.login, conn.password, extra)
-            for secret in self.settings.secrets:
-                await amask_secret(secret)
         return self.settings
 
     async def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:

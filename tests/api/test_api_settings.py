@@ -245,7 +245,6 @@ def test_an_empty_connection_means_linkedin() -> None:
     assert DEFAULT_BASE_URL == "https://api.linkedin.com/v2"
     assert DEFAULT_TOKEN_URL == "https://www.linkedin.com/oauth/v2/accessToken"
     assert (settings.http_timeout, settings.tls_verify, settings.download_hosts) == (30.0, True, frozenset())
-    assert settings.secrets == []
     assert settings == Settings()
 
 
@@ -279,8 +278,7 @@ def test_every_field_of_the_connection_arrives() -> None:
         http_timeout=12.5,
         tls_verify="/etc/ssl/ours.pem",
     )
-    assert settings.secrets == ["member-token", "the-client-secret", "the-refresh-token"]
-    for secret in settings.secrets:
+    for secret in ("member-token", "the-client-secret", "the-refresh-token"):
         assert secret not in repr(settings)
 
 

@@ -1,0 +1,20 @@
+"""One deployment for all system tests, and for each test a Sales Navigator of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Deployment
+
+
+@pytest.fixture(scope="session")
+def airflow() -> Iterator[Deployment]:
+    """A running Airflow."""
+    deployment = Deployment(Path(__file__).parent / "dags")
+    try:
+        deployment.start()
+        yield deployment
+    finally:
+        deployment.stop()

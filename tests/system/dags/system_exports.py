@@ -1,0 +1,96 @@
+"""What the crash tests run: exports as users write them, but in a hurry."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+PARAMS = {
+    "snav_conn_id": Param("snav_default", type="string"),
+    "folder": Param("/nowhere", type="string", description="Files land in landed/ below it"),
+    "start_at": Param("2026-01-01", type="string"),
+    "end_at": Param("2026-01-02", type="string"),
+    "halt_at": Param(
+        "", type="string", description="Method at whose beginning the export waits to be killed, once"
+    ),
+}
+ASKED = {
+    "snav_conn_id": "{{ params.snav_conn_id }}",
+    "contract": "123456",
+    "export_type": "seat",
+}
+IN_A_HURRY = {"poll_interval": 0.5, "max_poll_interval": 1}
+
+
+class HaltingExportOperator(SalesNavigatorAnalyticsExportOperator):
+    """Reaches a point between two calls and stays there, so that a test can kill its worker just then."""
+
+    template_fields = (*SalesNavigatorAnalyticsExportOperator.template_fields, "halt_at", "folder")
+
+    def __init__(self, *, halt_at: str, folder: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.halt_at = halt_at
+        self.folder = folder
+
+    def defer(self, **kwargs: Any) -> Any:
+        self._halt("defer")
+        super().defer(**kwargs)
+
+    def execute_complete(self, *args: Any, **kwargs: Any) -> Any:
+        self._halt("execute_complete")
+        return super().execute_complete(*args, **kwargs)
+
+    def _halt(self, method: str) -> None:
+        halted = Path(self.folder, f"halted-at-{method}")
+        if self.halt_at == method and not halted.exists():
+            halted.touch()
+            time.sleep(600)
+
+
+def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
+    with DAG(
+        dag_id,
+        schedule=None,
+        params=PARAMS,
+        default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
+    ) as dag:
+        export = HaltingExportOperator(
+            task_id="export",
+            **ASKED,
+            **IN_A_HURRY,
+            start_at="{{ params.start_at }}",
+            end_at="{{ params.end_at }}",
+            deferrable=deferrable,
+            halt_at="{{ params.halt_at }}",
+            folder="{{ params.folder }}",
+        )
+        SalesNavigatorToObjectStorageOperator(
+            task_id="land",
+            export=export.output,
+            destination="file://{{ params.folder }}/landed/",
+            snav_conn_id="{{ params.snav_conn_id }}",
+        )
+    return dag
+
+
+deferred = export_and_land("export_deferred", deferrable=True)
+on_worker = export_and_land("export_on_worker", deferrable=False)
+
+# Paused: its runs have task instances, which a test defers by itself and nobody resumes.
+with DAG("export_crowd", schedule=None, params=PARAMS, is_paused_upon_creation=True) as crowd:
+    SalesNavigatorAnalyticsExportOperator.partial(
+        task_id="export",
+        snav_conn_id="{{ params.snav_conn_id }}",
+        start_at="{{ params.start_at }}",
+        end_at="{{ params.end_at }}",
+        deferrable=True,
+    ).expand(contract=["123456"] * 1000)

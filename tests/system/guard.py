@@ -1,0 +1,48 @@
+"""Ends the deployment when the tests end, however they end.
+
+Runs as a process of its own and reads its standard input, a pipe that only the tests hold: one process id and
+the name of a signal a line. The pipe closes when the tests are done, or killed. Then each of those processes,
+with all that descends from it, gets its signal, and the folder given as the argument goes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+
+import psutil
+
+
+def kill_tree(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Signal a process and all its descendants, and wait until they are gone."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        # Stopped first, it starts no process that would be missed here.
+        process.suspend()
+        family = [process, *process.children(recursive=True)]
+        _signal(family, number)
+        _signal(family, signal.SIGCONT)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        _signal(alive, signal.SIGKILL)
+
+
+def _signal(family: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    watched = [line.split() for line in sys.stdin]
+    for pid, name in watched:
+        kill_tree(int(pid), signal.Signals[name])
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
