@@ -30,14 +30,21 @@ class ProfileAssociationKey:
     def parse(cls, value: Mapping[str, Any] | ProfileAssociationKey) -> ProfileAssociationKey:
         """Read a key with these names, or with LinkedIn's own (``instanceId``, ``recordId``).
 
-        :raises SalesNavigatorConfigurationError: a part is missing or empty.
+        :raises SalesNavigatorConfigurationError: it is no mapping, or a part is missing or empty.
         """
         if isinstance(value, ProfileAssociationKey):
             return value
+        if not isinstance(value, Mapping):
+            raise SalesNavigatorConfigurationError(
+                "A profile association key must be a mapping with instance_id, partner and record_id, not"
+                f" {type(value).__name__}."
+            )
         parts = [value.get(name) or value.get(wire) for name, wire in _KEY_PARTS.items()]
         if not all(isinstance(part, str) and part for part in parts):
+            # No more than these: the rest of a row is about a person.
+            given = dict(zip(_KEY_PARTS, parts, strict=True))
             raise SalesNavigatorConfigurationError(
-                f"{dict(value)!r} is not a profile association key: instance_id, partner and record_id must"
+                f"{given!r} is not a profile association key: instance_id, partner and record_id must"
                 " all be text that is not empty."
             )
         return cls(*map(str, parts))
@@ -93,7 +100,7 @@ def batches(keys: Iterable[ProfileAssociationKey]) -> Iterator[list[ProfileAssoc
         if empty + size > MAX_QUERY_BYTES:
             raise SalesNavigatorConfigurationError(
                 f"A profile association key is {size} bytes long when encoded; LinkedIn takes"
-                f" {MAX_QUERY_BYTES} bytes of query at most."
+                f" {MAX_QUERY_BYTES} bytes of query at most. Leave it out."
             )
         if batch and length + size > MAX_QUERY_BYTES:
             yield batch

@@ -221,4 +221,4 @@ class SalesNavigatorRowCountError(SalesNavigatorLandingError):
 
 
 class SalesNavigatorDestinationError(SalesNavigatorLandingError):
-    """The store refused the write, or something lies at the destination already."""
+    """The store refused to be written or read, or something lies at the destination already."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeAlias, TypeVar
-from urllib.parse import parse_qsl, urljoin
+from urllib.parse import parse_qsl, quote_plus, urljoin
 
 from airflow_provider_snav.api import errors, restli
 
@@ -95,7 +95,7 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     received_at: dt.datetime
 
@@ -301,7 +301,8 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
     if not isinstance(reply, Response):
         reason = reply.reason if isinstance(reply, NoAnswer) else "no answer"
         return errors.SalesNavigatorConnectionError(f"Could not {call.summary}: {reason}.")
-    said = _error_body(reply, _secrets(call, token))
+    answered = _error_body(reply, _secrets(call, token))
+    said = answered or {}
     service_error_code, code = said.get("serviceErrorCode"), said.get("code")
     details: dict[str, Any] = {
         "status_code": reply.status,
@@ -312,10 +313,17 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
     message = _said(call, said, details)
     if reply.status == 429:
         return _rate_limit(message, str(said.get("message", "")), reply, details)
-    if call.credential is None and reply.status in (400, 401, 403):
+    if call.credential is None and 400 <= reply.status < 500:
         return errors.SalesNavigatorAuthenticationError(f"{message} {call.hint}".rstrip(), **details)
     if reply.status == 403:
         return errors.SalesNavigatorPermissionError(f"{message} {call.hint}".rstrip(), **details)
+    if reply.status == 404 and answered is None:
+        # A gateway's page, say: not LinkedIn's word that there is no such job or match.
+        return errors.SalesNavigatorServerError(
+            f"{message} This 404 is not an answer of Sales Navigator: check the connection's host, and any"
+            " proxy on the way.",
+            **details,
+        )
     kind: type[errors.SalesNavigatorApiError] = {
         401: errors.SalesNavigatorAuthenticationError,
         404: errors.SalesNavigatorNotFoundError,
@@ -327,16 +335,19 @@ def _secrets(call: Call[Any], token: Token | None) -> list[str]:
     """What was sent and must not come back in a message."""
     form = parse_qsl(call.body.decode()) if isinstance(call.body, bytes) else []
     sent = [value for name, value in form if name in ("client_secret", "refresh_token")]
-    return [*sent, token.value] if token else sent
+    sent += [token.value] if token else []
+    # Sent in this form, it may be echoed in this form.
+    return sent + [quoted for value in sent if (quoted := quote_plus(value)) != value]
 
 
-def _error_body(reply: Response, secrets: list[str]) -> dict[str, Any]:
+def _error_body(reply: Response, secrets: list[str]) -> dict[str, Any] | None:
+    """What LinkedIn says, without secrets; None for a body that is not Rest.li's."""
     try:
-        body = reply.json()
+        body = reply.json() if reply.body.strip() else {}
     except ValueError:
-        return {}
+        return None
     if not isinstance(body, dict):
-        return {}
+        return None
     return {name: _clean(value, secrets) if isinstance(value, str) else value for name, value in body.items()}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
 
 from airflow_provider_snav.api.errors import SalesNavigatorExportFailedError
 from airflow_provider_snav.api.models import MAX_SLICES, Export, JobStatus, Slice, has_failed
@@ -40,18 +39,6 @@ class Remedies:
     max_resubmissions: int = 3
     resubmit_delay: dt.timedelta = dt.timedelta(hours=1)
     max_running: int = 3
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "split_on_failure": self.split_on_failure,
-            "max_resubmissions": self.max_resubmissions,
-            "resubmit_delay": self.resubmit_delay.total_seconds(),
-            "max_running": self.max_running,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        return cls(**{**value, "resubmit_delay": dt.timedelta(seconds=value["resubmit_delay"])})
 
 
 NO_REMEDIES = Remedies(split_on_failure=False, max_resubmissions=0, max_running=MAX_SLICES)
@@ -114,10 +101,11 @@ def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
             retryable=failed.status == JobStatus.TIMED_OUT,
         )
     export = replace(export, slices=tuple(slices))
-    return Plan(export, _step(export, remedies.max_running, now), tuple(told))
+    return Plan(export, what_is_due(export, remedies.max_running, now), tuple(told))
 
 
-def _step(export: Export, max_running: int, now: dt.datetime) -> Submit | Wait | Done:
+def what_is_due(export: Export, max_running: int, now: dt.datetime) -> Submit | Wait | Done:
+    """What comes next for an export none of whose jobs has failed."""
     if export.is_completed:
         return Done()
     room = max_running - len(list(export.running))

@@ -17,7 +17,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorExportTimeoutError,
     SalesNavigatorRateLimitError,
 )
-from airflow_provider_snav.api.export_plan import Remedies, Wait, next_step
+from airflow_provider_snav.api.export_plan import Wait, what_is_due
 from airflow_provider_snav.api.models import Export, ExportJob, JobStatus, Slice, has_failed
 from airflow_provider_snav.api.windows import parse_time, to_text
 
@@ -165,7 +165,7 @@ Action: TypeAlias = Pause | Poll
 
 def wait(
     export: Export,
-    remedies: Remedies,
+    max_running: int,
     schedule: PollSchedule,
     deadline: dt.datetime,
     now: dt.datetime,
@@ -182,7 +182,7 @@ def wait(
     while True:
         if any(has_failed(part.status) for part in report.export.slices):
             return report
-        step = next_step(report.export, remedies, now).step
+        step = what_is_due(report.export, max_running, now)
         if not isinstance(step, Wait):
             return report
         left = (deadline - now).total_seconds()
@@ -222,11 +222,17 @@ def clamped(part: Slice, job: ExportJob) -> str | None:
     )
 
 
-def timed_out(export: Export, timeout: dt.timedelta) -> SalesNavigatorExportTimeoutError:
-    """The error for an export that is not complete at its deadline, the same on every path."""
+def timed_out(
+    export: Export, timeout: dt.timedelta, last_problem: str | None = None
+) -> SalesNavigatorExportTimeoutError:
+    """The error for an export that is not complete at its deadline, the same on every path.
+
+    :param last_problem: of the polls, if any failed.
+    """
+    problem = f" The last poll that failed: {last_problem}" if last_problem else ""
     waiting = "; ".join(str(part) for part in export.slices if not part.is_completed)
     return SalesNavigatorExportTimeoutError(
-        f"The {export.title} was not complete after timeout={timeout}: still waiting for {waiting}."
+        f"The {export.title} was not complete after timeout={timeout}: still waiting for {waiting}.{problem}"
     )
 
 

@@ -25,6 +25,7 @@ _URL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _PORTS = {"https": 443, "http": 80}
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Origin:
     def of(cls, url: str, what: str) -> Self:
         """:raises SalesNavigatorHostError: not a plain http(s) URL, or http beyond this machine."""
         match = _URL.fullmatch(url)
-        if not match:
+        if not match or int(match["port"] or 0) > _LAST_PORT:
             raise SalesNavigatorHostError(
                 f"{what} is not a plain https URL; no token was sent to it. (User names, blanks and"
                 " characters outside ASCII are refused.)"

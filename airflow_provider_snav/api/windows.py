@@ -124,6 +124,11 @@ class Window:
 
         :raises SalesNavigatorWindowError: says which rule is broken and how to mend it.
         """
+        self.check_length()
+        self.check_age(now)
+
+    def check_length(self) -> None:
+        """Refuse a window that is empty, shorter than an hour or longer than 90 days."""
         length = self.end_at - self.start_at
         if length <= dt.timedelta(0):
             raise SalesNavigatorWindowError(f"The window {self} is empty: start_at must lie before end_at.")
@@ -137,6 +142,9 @@ class Window:
                 f"The window {self} is longer than 90 days, the most LinkedIn exports in one job. Ask for"
                 " shorter ones; SalesNavigatorAnalyticsExportOperator cuts a long interval by itself."
             )
+
+    def check_age(self, now: dt.datetime) -> None:
+        """Refuse a window that begins more than two years ago."""
         oldest = oldest_start(now)
         if self.start_at < oldest:
             raise SalesNavigatorWindowError(
@@ -158,16 +166,19 @@ def oldest_start(now: dt.datetime) -> dt.datetime:
     return from_ms(to_ms(pendulum.instance(now).subtract(years=OLDEST_YEARS)))
 
 
-def split(start_at: dt.datetime, until: dt.datetime, now: dt.datetime) -> tuple[Window, ...]:
-    """Cut a half-open interval into legal windows, each at most 90 days.
+def split(start_at: dt.datetime, until: dt.datetime) -> tuple[Window, ...]:
+    """Cut a half-open interval into windows of legal length, each at most 90 days.
 
-    :raises SalesNavigatorWindowError: the interval is empty, too short or too old.
+    How old the first may be is asked apart, by :meth:`Window.check_age`: of an export already submitted it
+    no longer matters.
+
+    :raises SalesNavigatorWindowError: the interval is empty or too short.
     """
     # Whole milliseconds in UTC, where adding a day is adding 24 hours.
     start_at, until = from_ms(to_ms(start_at)), from_ms(to_ms(until))
     windows: list[Window] = []
     if until <= start_at or until - start_at < SHORTEST:
-        Window(start_at, until).check(now)
+        Window(start_at, until).check_length()
     while start_at < until:
         rest = until - start_at
         length = min(rest, LONGEST)
@@ -176,5 +187,4 @@ def split(start_at: dt.datetime, until: dt.datetime, now: dt.datetime) -> tuple[
             length -= dt.timedelta(days=1)
         windows.append(Window.half_open(start_at, start_at + length))
         start_at += length
-    windows[0].check(now)
     return tuple(windows)

@@ -60,6 +60,11 @@ def _ca_bundle(settings: Settings) -> bool | str:
     return bundle
 
 
+def _proxies(url: str) -> dict[str, str]:
+    """The environment's proxies. Plain http leads to this machine alone, and no token may leave it so."""
+    return {} if url.lower().startswith("http:") else dict(get_environ_proxies(url))
+
+
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
@@ -98,12 +103,16 @@ class _HideUrls(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _sending.get() and isinstance(record.args, tuple):
-            record.args = tuple("***" if self._is_url(value) else value for value in record.args)
+            record.args = tuple("***" if self._may_show_url(value) else value for value in record.args)
+            # The error a line was logged with holds what the line may not.
+            record.exc_info = record.exc_text = None
         return True
 
     @staticmethod
-    def _is_url(value: object) -> bool:
-        return isinstance(value, str) and (value.startswith("/") or "://" in value)
+    def _may_show_url(value: object) -> bool:
+        if isinstance(value, str):
+            return value.startswith("/") or "://" in value
+        return not isinstance(value, int | float | None) and "://" in str(value)
 
 
 _hide_urls = _HideUrls()
@@ -163,7 +172,7 @@ class RequestsTransport:
             stream=request.stream,
             timeout=self._settings.http_timeout,
             verify=_ca_bundle(self._settings),
-            proxies=get_environ_proxies(request.url),
+            proxies=_proxies(request.url),
         )
 
 
@@ -219,7 +228,7 @@ def _proxy(url: str) -> str | None:
 
     :raises SalesNavigatorConfigurationError: aiohttp would talk HTTP to what is not an HTTP proxy.
     """
-    proxy = select_proxy(url, get_environ_proxies(url))
+    proxy = select_proxy(url, _proxies(url))
     if not proxy:
         return None
     scheme, found, _ = proxy.partition("://")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import chain, count
@@ -30,7 +29,7 @@ from airflow_provider_snav.landing.compress import SUFFIXES, CompressionKind, co
 from airflow_provider_snav.landing.names import belongs_to, file_names, manifest_name
 from airflow_provider_snav.landing.progress import Progress
 from airflow_provider_snav.landing.records import CsvProfile
-from airflow_provider_snav.landing.staged import Stage, leftover_of, open_stage, uri_of
+from airflow_provider_snav.landing.staged import Stage, leftover_of, open_stage, reporting_refusal, uri_of
 from airflow_provider_snav.landing.unpack import unpack
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class Landing:
         self._terms = terms
         self._log = log
         self._stages: dict[str, Stage] = {}
-        self._published = 0
+        self._touched: list[str] = []
         self._credential = Credential.MEMBER
         if export.kind is ExportKind.CRM_VALIDATION:
             self._credential = Credential.APPLICATION
@@ -131,7 +130,7 @@ class Landing:
             try:
                 self._publish(parts, files)
             except SalesNavigatorError:
-                self._take_back()
+                self.take_back()
                 raise
         finally:
             for stage in self._stages.values():
@@ -141,15 +140,16 @@ class Landing:
     def fate(self, error: SalesNavigatorError) -> str:
         """What an error left behind, and what a retry will do."""
         left = "Nothing was published; files of earlier runs are untouched."
-        if self._published:
-            left = f"{self._published} of {len(self._stages)} files had been published already."
+        if self._touched:
+            names = ", ".join(self._touched[:5]) + (" and others" if len(self._touched) > 5 else "")
+            left = f"Publishing had begun: of earlier runs, {names} may be replaced or gone already."
         return f"{left} A retry lands the whole export again." if error.retryable else left
 
     def _existing(self) -> list[str]:
         """Names in the folder that belong to this export."""
         fs = self._folder.fs
         fs.invalidate_cache()
-        with _reporting_refusal(self._folder, "listed"):
+        with reporting_refusal(uri_of(self._folder), "listed"):
             try:
                 paths = fs.ls(self._folder.path, detail=False)
             except FileNotFoundError:
@@ -207,10 +207,12 @@ class Landing:
         for tries in count(1):
             try:
                 return self._stage(part, job.download_urls[part.position])
-            except (SalesNavigatorApiError, SalesNavigatorIncompleteDownloadError) as error:
-                other = isinstance(error, SalesNavigatorApiError) and error.status_code not in _EXPIRED
-                if other or tries == _TRIES:
-                    raise
+            except SalesNavigatorError as error:
+                expired = isinstance(error, SalesNavigatorApiError) and error.status_code in _EXPIRED
+                cut = isinstance(error, SalesNavigatorIncompleteDownloadError)
+                if tries == _TRIES or not (expired or cut):
+                    where = f"This was {part.path.name}, of job {job.job_id}."
+                    raise error.because(where) from error.__cause__
                 self._log.warning(
                     "Download %s of %s failed, asking for a new URL: %s", tries, part.path.name, error
                 )
@@ -274,12 +276,15 @@ class Landing:
 
     def _publish(self, parts: Sequence[_Part], files: Sequence[LandedFile]) -> None:
         manifest = manifest_name(self._terms.stem)
-        # It describes the files that are about to be replaced.
-        self._remove([manifest] if manifest in self._existing() else [])
+        if manifest in self._existing():
+            # It describes the files that are about to be replaced.
+            self._touched.append(manifest)
+            self._remove([manifest])
         for part, file in zip(parts, files, strict=True):
+            # Before: a store that copies may have revealed the file and fail all the same.
+            self._touched.append(part.path.name)
             self._stages[part.path.name].publish()
-            self._published += 1
-            with _reporting_refusal(part.path, "measured"):
+            with reporting_refusal(file.uri, "measured"):
                 stored = part.path.fs.size(part.path.path)
             if stored != file.bytes:
                 raise SalesNavigatorDestinationError(
@@ -289,11 +294,11 @@ class Landing:
         if self._terms.manifest:
             self._write_manifest(self._folder / manifest, files)
 
-    def _take_back(self) -> None:
-        """Where nothing lay before, leave nothing: else if_exists="fail" would refuse the retry."""
+    def take_back(self) -> None:
+        """Where nothing lay before, leave nothing: else ``if_exists="fail"`` would refuse the retry."""
         if self._terms.if_exists == "fail":
             self._remove(self._existing())
-            self._published = 0
+            self._touched.clear()
 
     def _write_manifest(self, path: ObjectStoragePath, files: Sequence[LandedFile]) -> None:
         stage = open_stage(path, attempt=self._terms.attempt)
@@ -306,20 +311,8 @@ class Landing:
         for name in names:
             path = self._folder / name
             self._log.info("Removing %s", uri_of(path))
-            with _reporting_refusal(path, "removed"):
+            with reporting_refusal(uri_of(path), "removed"):
                 path.fs.rm_file(path.path)
-
-
-@contextmanager
-def _reporting_refusal(path: ObjectStoragePath, done: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-        raise SalesNavigatorDestinationError(
-            f"{uri_of(path)} could not be {done}: {reason}. Check that the bucket or folder exists and that"
-            " the connection may list, read, write and delete there."
-        ) from error
 
 
 def _already_there(folder: ObjectStoragePath, names: Sequence[str]) -> SalesNavigatorDestinationError:

@@ -32,11 +32,18 @@ def run_name(logical_date: dt.datetime | None, run_id: str) -> str:
     return _compact(logical_date.astimezone(dt.UTC)) if logical_date else _readable(run_id)
 
 
-def own_stem(filename: str) -> str:
+def own_stem(filename: str | int) -> str:
     """The stem of a file name the DAG author chose.
 
-    :raises SalesNavigatorConfigurationError: it would lie in another folder, or be hidden.
+    :param filename: a number too: that is what native rendering makes of ``{{ ds_nodash }}``.
+    :raises SalesNavigatorConfigurationError: it is no name, would lie in another folder, or be hidden.
     """
+    if type(filename) is int:
+        filename = str(filename)
+    if not isinstance(filename, str):
+        raise SalesNavigatorConfigurationError(
+            f"filename={filename!r} must be text. Leave it out for a name of type, contract and window."
+        )
     # Stores that copy to publish take *, ? and [ for patterns.
     if not filename or re.search(r"[/\\*?\[\x00-\x1f]", filename) or filename.startswith("."):
         raise SalesNavigatorConfigurationError(
@@ -45,6 +52,11 @@ def own_stem(filename: str) -> str:
         )
     # What the compression adds comes back by itself.
     stem = re.sub(r"\.csv(\.gz|\.zst)?$", "", filename)
+    if stem == "None":
+        raise SalesNavigatorConfigurationError(
+            f"filename={filename!r} is what a template renders to that has nothing to say. Correct the"
+            " template, or leave filename out for a name of type, contract and window."
+        )
     if re.search(r"\.part-\d{4,}$", stem):
         raise SalesNavigatorConfigurationError(
             f"filename={filename!r} ends like a part of another export; parts are numbered by themselves."

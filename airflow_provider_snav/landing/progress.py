@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -12,12 +13,13 @@ _SECONDS_BETWEEN_LINES = 10.0
 class Progress:
     """Says how far a landing has come, now and then. Shared by its threads."""
 
-    def __init__(self, files: int, log: Any) -> None:
+    def __init__(self, files: int, log: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self._files = files
         self._log = log
         self._lock = threading.Lock()
         self._done = self._bytes = 0
-        self._began = self._told = time.monotonic()
+        self._clock = clock
+        self._began = self._told = clock()
 
     def done(self) -> None:
         """Count one file more."""
@@ -28,7 +30,7 @@ class Progress:
         """Count bytes of CSV; say so when ten seconds have passed since the last line."""
         with self._lock:
             self._bytes += size
-            now = time.monotonic()
+            now = self._clock()
             if now - self._told >= _SECONDS_BETWEEN_LINES:
                 self._told = now
                 mib = self._bytes / 2**20

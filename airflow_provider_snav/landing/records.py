@@ -66,8 +66,7 @@ class CsvProfile:
             self._read_head(self._head)
         if self._in_quotes:
             raise SalesNavigatorIncompleteDownloadError(
-                "The CSV ends inside a quoted field: the file was cut short. Nothing was published; "
-                "a retry downloads it again."
+                "The CSV ends inside a quoted field: the file was cut short."
             )
         if self._in_record:
             self._records += 1
@@ -80,8 +79,7 @@ class CsvProfile:
         self._count(first)
         if rest and self._records == 0:
             raise SalesNavigatorLandingError(
-                f"The file's first line is longer than {MAX_HEADER_BYTES:,} bytes: this is not a CSV "
-                "export. Nothing was published."
+                f"The file's first line is longer than {MAX_HEADER_BYTES:,} bytes: this is not a CSV export."
             )
         self.columns = _first_record(first)
         self._count(rest)
@@ -128,6 +126,4 @@ def _first_record(text: bytes) -> tuple[str, ...]:
     try:
         return tuple(next((record for record in reader if record), ()))
     except csv.Error as error:
-        raise SalesNavigatorLandingError(
-            f"The file's first line is not CSV ({error}). Nothing was published."
-        ) from error
+        raise SalesNavigatorLandingError(f"The file's first line is not CSV ({error}).") from error

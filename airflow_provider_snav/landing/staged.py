@@ -82,6 +82,23 @@ def uri_of(path: ObjectStoragePath) -> str:
     return f"{path.protocol or 'file'}://{path.path}"
 
 
+@contextmanager
+def reporting_refusal(uri: str, done: str) -> Iterator[None]:
+    """Raise what a store throws as one error that says what to check.
+
+    :param uri: of what the store was asked for.
+    :param done: what it was asked to do, as in "could not be written".
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise SalesNavigatorDestinationError(
+            f"{uri} could not be {done}: {reason}. Check that the bucket or folder exists and has room, and"
+            " that the connection may list, read, write and delete there."
+        ) from error
+
+
 class Stage(ABC):
     """One file between its first byte and its publication: write, seal, then publish or discard.
 
@@ -97,14 +114,14 @@ class Stage(ABC):
         self._target = path.path
         self._folder, _, self._name = self._target.rpartition("/")
         self._sealed = self._settled = False
-        with self._reporting_refusal("opened for writing"):
+        with reporting_refusal(self.uri, "opened for writing"):
             self._fs: Any = path.fs
             # Not path.open(): it would tell lineage of a temporary name, and takes 70 us for each write.
             self._file: Any = self._open(path.protocol, attempt)
 
     def write(self, data: bytes) -> None:
         """Append ``data``; chunks of 256 KiB and more are the fastest."""
-        with self._reporting_refusal("written"):
+        with reporting_refusal(self.uri, "written"):
             self._file.write(data)
 
     def seal(self) -> None:
@@ -112,7 +129,7 @@ class Stage(ABC):
 
         (Google takes multiples of 256 KiB before the end is known: less than that stays here.)
         """
-        with self._reporting_refusal("written to its end"):
+        with reporting_refusal(self.uri, "written to its end"):
             self._file.close()
         self._sealed = True
 
@@ -120,7 +137,7 @@ class Stage(ABC):
         """Make the sealed file visible under its name, in place of any file that lies there."""
         if not self._sealed:
             raise ValueError("seal() must succeed before publish()")
-        with self._reporting_refusal("published"):
+        with reporting_refusal(self.uri, "published"):
             self._reveal()
             # The folder may have been listed since the file was sealed.
             self._fs.invalidate_cache(self._folder)
@@ -147,17 +164,6 @@ class Stage(ABC):
 
     @abstractmethod
     def _remove(self) -> None: ...
-
-    @contextmanager
-    def _reporting_refusal(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-            raise SalesNavigatorDestinationError(
-                f"{self.uri} could not be {done}: {reason}. Check that the bucket or folder exists and has "
-                "room, and that the connection may write and delete there. A retry starts the file over."
-            ) from error
 
 
 class _Upload(Stage):

@@ -204,14 +204,11 @@ def _check_end_of_zip(download: _Download) -> None:
 
 def _broken(how: str) -> SalesNavigatorIncompleteDownloadError:
     return SalesNavigatorIncompleteDownloadError(
-        f"The download {how}: it was cut short or damaged on the way. Nothing was published; "
-        "a retry downloads it again."
+        f"The download {how}: it was cut short or damaged on the way."
     )
 
 
 def _unusable(how: str) -> SalesNavigatorLandingError:
-    error = SalesNavigatorLandingError(
-        f"The download {how}. Nothing was published, and a retry will not change that."
-    )
+    error = SalesNavigatorLandingError(f"The download {how}. A retry will not change that.")
     error.retryable = False
     return error

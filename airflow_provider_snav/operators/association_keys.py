@@ -1,14 +1,22 @@
-"""Profile association keys from a file in any storage."""
+"""Profile association keys as a DAG author gives them: a list, or a file in any storage."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.associations import ProfileAssociationKey, batches
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorDestinationError,
+    SalesNavigatorError,
+)
+from airflow_provider_snav.landing.destinations import storage_path
+from airflow_provider_snav.landing.staged import uri_of
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
@@ -16,25 +24,81 @@ if TYPE_CHECKING:
 _COLUMNS = ({"instance_id", "instanceId"}, {"partner"}, {"record_id", "recordId"})
 
 
-def read_keys(path: ObjectStoragePath) -> Iterator[Mapping[str, Any]]:
+def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
+    """Read the ``keys`` argument: a list is checked to its end here, a file as it is read.
+
+    :raises SalesNavigatorConfigurationError: it is neither, or a key of the list is none.
+    :raises SalesNavigatorDestinationError: the file's storage could not be reached.
+    """
+    if isinstance(keys, str):
+        if keys.lstrip().startswith(("[", "{", "(")):
+            # The text is not shown: it may be about persons.
+            raise SalesNavigatorConfigurationError(
+                "keys is a list that a template made into text. Give the other task's .output instead of a"
+                " template, or the DAG render_template_as_native_obj=True."
+            )
+        return read_keys(storage_path(keys, "keys"))
+    if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
+        raise SalesNavigatorConfigurationError(
+            "keys must be a list of mappings, or the URI of a CSV or JSONL object, not"
+            f" {type(keys).__name__}."
+        )
+    found = (_key(key, f"keys[{index}]") for index, key in enumerate(keys))
+    if not isinstance(keys, Sequence):
+        return found
+    checked = list(found)
+    for _ in batches(checked):
+        pass  # each fits into a query
+    return checked
+
+
+def read_keys(path: ObjectStoragePath) -> Iterator[ProfileAssociationKey]:
     """Read keys one by one: JSONL by its suffix (``.jsonl``, ``.ndjson``, ``.json``), else CSV with a header.
 
-    :raises SalesNavigatorConfigurationError: a column is missing, a line is not JSON, or it is not text.
+    :raises SalesNavigatorConfigurationError: there is no such file, a column is missing, a line is no key or
+        not JSON, or it is not text.
+    :raises SalesNavigatorDestinationError: its storage refused.
     """
     read = _json_lines if path.suffix in (".jsonl", ".ndjson", ".json") else _csv_records
     with (
+        _reporting(path),
         path.fs.open(path.path, "rb") as file,
         io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
     ):
-        try:
-            yield from read(text, path.name)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise SalesNavigatorConfigurationError(
-                f"{path.name} cannot be read: {error}. It must be CSV or JSONL in UTF-8, not compressed."
-            ) from None
+        for number, key in read(text, path.name):
+            yield _key(key, f"Line {number} of {path.name}")
 
 
-def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[Mapping[str, Any]]:
+@contextmanager
+def _reporting(path: ObjectStoragePath) -> Iterator[None]:
+    try:
+        yield
+    except SalesNavigatorError:
+        raise
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SalesNavigatorConfigurationError(
+            f"{path.name} cannot be read: {error}. It must be CSV or JSONL in UTF-8, not compressed."
+        ) from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise SalesNavigatorConfigurationError(
+            f"There is no object {uri_of(path)} to read keys from. Write it before this task runs, or correct"
+            " keys."
+        ) from error
+    except Exception as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise SalesNavigatorDestinationError(
+            f"{uri_of(path)} could not be read: {reason}. Check that its connection may read there."
+        ) from error
+
+
+def _key(value: Any, place: str) -> ProfileAssociationKey:
+    try:
+        return ProfileAssociationKey.parse(value)
+    except SalesNavigatorConfigurationError as error:
+        raise SalesNavigatorConfigurationError(f"{place}: {error}") from None
+
+
+def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(text)
     for names in _COLUMNS:
         if not names.intersection(reader.fieldnames or ()):
@@ -42,10 +106,11 @@ def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[Mapping[str, Any
                 f"{name} has no column {' or '.join(sorted(names))}; its first line is"
                 f" {reader.fieldnames}. It needs instance_id, partner and record_id."
             )
-    yield from reader
+    for record in reader:
+        yield reader.line_num, record
 
 
-def _json_lines(text: io.TextIOWrapper, name: str) -> Iterator[Mapping[str, Any]]:
+def _json_lines(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
@@ -55,4 +120,4 @@ def _json_lines(text: io.TextIOWrapper, name: str) -> Iterator[Mapping[str, Any]
             key = None
         if not isinstance(key, dict):
             raise SalesNavigatorConfigurationError(f"Line {number} of {name} is not a JSON object.")
-        yield key
+        yield number, key

@@ -46,7 +46,13 @@ class TaskMemory:
 
         :raises SalesNavigatorError: what is stored cannot be read; nothing may be submitted then.
         """
-        stored = self._store.get(STATE_KEY) if self.works else None
+        try:
+            stored = self._store.get(STATE_KEY) if self.works else None
+        except Exception as error:
+            raise SalesNavigatorError(
+                f"The task state {STATE_KEY!r} could not be read ({type(error).__name__}), so it is unknown"
+                " whether a job runs at LinkedIn."
+            ) from error
         if stored is None:
             return None
         try:
@@ -61,12 +67,20 @@ class TaskMemory:
             ) from None
 
     def remember(self, export: Export) -> None:
-        """Store the Export, before anything else can go wrong."""
-        if self.works:
-            self._store.set(
-                STATE_KEY,
-                {"fingerprint": self._fingerprint, "epoch": self._epoch, "export": export.to_json()},
-            )
+        """Store the Export, before anything else can go wrong.
+
+        :raises SalesNavigatorError: it could not be stored; from then on nothing is remembered.
+        """
+        if not self.works:
+            return
+        state = {"fingerprint": self._fingerprint, "epoch": self._epoch, "export": export.to_json()}
+        try:
+            self._store.set(STATE_KEY, state)
+        except Exception as error:
+            self._store = None
+            raise SalesNavigatorError(
+                f"The task state {STATE_KEY!r} could not be written ({type(error).__name__})."
+            ) from error
 
 
 def _fingerprint(export: Export) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import abstractmethod
 from contextlib import closing
+from math import inf
 from typing import Any, TypeAlias
 
 from airflow_provider_snav._clock import now
@@ -17,6 +18,9 @@ from airflow_provider_snav.operators.durable import TaskMemory
 from airflow_provider_snav.operators.export_run import ExportRun, reporting
 
 Seconds: TypeAlias = float | int | dt.timedelta
+
+# Far longer than a job lives, and short enough to be added to any date.
+_LONGEST_WAIT = dt.timedelta(days=365)
 
 
 class ExportOperator(BaseOperator):
@@ -68,6 +72,12 @@ class ExportOperator(BaseOperator):
         :raises SalesNavigatorConfigurationError: an argument is wrong.
         """
 
+    def check_submittable(self, asked: Export) -> None:
+        """Refuse what may not be submitted now; jobs an earlier try submitted go on all the same.
+
+        :raises SalesNavigatorConfigurationError: LinkedIn would refuse it.
+        """
+
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Submit, or take up again what an earlier try submitted, and wait.
 
@@ -78,6 +88,8 @@ class ExportOperator(BaseOperator):
             asked = self.asked(context)
             memory = TaskMemory(context, asked, enabled=self.durable)
             remembered = memory.recall()
+            if not remembered:
+                self.check_submittable(asked)
             run = self._run(remembered or asked, memory, deadline=now() + self.timeout)
         with reporting(run.fate), closing(run):
             if remembered:
@@ -89,7 +101,7 @@ class ExportOperator(BaseOperator):
         self, context: Context, event: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
         """Go on where the trigger stopped waiting."""
-        with reporting(lambda _: "Clear the task to begin anew."):
+        with reporting(lambda _: "A retry goes on with the jobs this task remembers, if Airflow keeps them."):
             report = Report.from_event(event)
             self.log.info("The trigger waited: %s", report.post_mortem())
             for warning in report.warnings:
@@ -103,19 +115,19 @@ class ExportOperator(BaseOperator):
     def on_kill(self) -> None:
         """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
         self.log.warning(
-            "Stopped. LinkedIn goes on with the jobs submitted so far; they expire by themselves."
+            "Stopped. LinkedIn goes on with the jobs submitted so far, if any; they expire by themselves."
         )
 
     def _check_arguments(self) -> None:
         for name, least in {"timeout": dt.timedelta(seconds=1), "resubmit_delay": dt.timedelta(0)}.items():
             value = getattr(self, name)
-            if not isinstance(value, dt.timedelta) or value < least:
+            if not isinstance(value, dt.timedelta) or not least <= value <= _LONGEST_WAIT:
                 raise SalesNavigatorConfigurationError(
-                    f"{name}={value!r} must be a timedelta of {least} or more."
+                    f"{name}={value!r} must be a timedelta of {least} or more, and of a year at most."
                 )
-        if self.max_resubmissions < 0:
+        if type(self.max_resubmissions) is not int or self.max_resubmissions < 0:
             raise SalesNavigatorConfigurationError(
-                f"max_resubmissions={self.max_resubmissions!r} must be 0 or more."
+                f"max_resubmissions={self.max_resubmissions!r} must be a whole number, 0 or more."
             )
 
     def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
@@ -134,7 +146,7 @@ class ExportOperator(BaseOperator):
         self.defer(
             trigger=SalesNavigatorExportTrigger(
                 export=run.export.to_json(),
-                remedies=run.remedies.to_json(),
+                max_running=run.remedies.max_running,
                 poll_interval=run.schedule.first,
                 max_poll_interval=run.schedule.longest,
                 deadline=run.deadline.timestamp(),
@@ -170,9 +182,10 @@ def poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:
             each.total_seconds() if isinstance(each, dt.timedelta) else float(each)
             for each in (first, longest)
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         quick = slow = 0.0
-    if quick <= 0 or slow <= 0:
+    # A comparison with "not a number" is never true.
+    if not (0 < quick < inf and 0 < slow < inf):
         raise SalesNavigatorConfigurationError(
             f"poll_interval={first!r} and max_poll_interval={longest!r} must be seconds above 0, or"
             " timedeltas."

@@ -14,9 +14,12 @@ from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import AirflowFailException
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import (
+    SalesNavigatorConnectionError,
     SalesNavigatorError,
     SalesNavigatorExportFailedError,
     SalesNavigatorNotFoundError,
+    SalesNavigatorRateLimitError,
+    SalesNavigatorServerError,
 )
 from airflow_provider_snav.api.export_plan import Done, Remedies, Submit, lost, next_step, submitted
 from airflow_provider_snav.api.models import Export, ExportJob, Slice, has_failed
@@ -79,6 +82,7 @@ class ExportRun:
         self._timeout = timeout
         self._memory = memory
         self._log = log
+        self._answer_lost = False
 
     def close(self) -> None:
         """Close the connections to LinkedIn."""
@@ -116,14 +120,24 @@ class ExportRun:
                 self._memory.remember(self.export)
                 return isinstance(plan.step, Done)
             for index in plan.step.indexes:
-                job = self._hook.run(calls.create_job(self.export, self.export.slices[index]))
-                self.export = submitted(self.export, index, job.job_id, job.status)
-                self._memory.remember(self.export)
-                self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
+                self._submit(index)
+
+    def _submit(self, index: int) -> None:
+        call = calls.create_job(self.export, self.export.slices[index])
+        try:
+            job = self._hook.run(call)
+        except (SalesNavigatorConnectionError, SalesNavigatorServerError):
+            self._answer_lost = True
+            raise
+        self.export = submitted(self.export, index, job.job_id, job.status)
+        # First: should the state not be written, the log still knows the job.
+        self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
+        self._memory.remember(self.export)
 
     def wait(self) -> None:
         """Wait here, holding the worker, until there is something to submit or nothing left to wait for."""
-        steps = wait(self.export, self.remedies, self.schedule, self.deadline, now(), random.random)
+        limit = self.remedies.max_running
+        steps = wait(self.export, limit, self.schedule, self.deadline, now(), random.random)
         tick: Tick | None = None
         while True:
             action = resume(steps, tick)
@@ -146,7 +160,7 @@ class ExportRun:
         self.export = report.export
         match report.outcome:
             case Outcome.TIMEOUT:
-                raise timed_out(self.export, self._timeout)
+                raise timed_out(self.export, self._timeout, report.last_problem)
             case Outcome.POLL_FAILED:
                 # Asked here, the same question gives the same error, with its type and in this log.
                 for index in self.export.running:
@@ -154,7 +168,7 @@ class ExportRun:
                     self.export = self.export.with_slice(index, status=job.status)
                 # The triggerer may fail where the worker does not, each time anew.
                 if now() >= self.deadline and not self.export.is_completed:
-                    raise timed_out(self.export, self._timeout)
+                    raise timed_out(self.export, self._timeout, report.last_problem)
 
     def _status(self, part: Slice) -> ExportJob:
         job = self._hook.run(calls.get_job(self.export, part))
@@ -185,12 +199,20 @@ class ExportRun:
     def fate(self, error: SalesNavigatorError) -> str:
         """What becomes of the jobs after this error, and what a retry will do."""
         running = ", ".join(str(self.export.slices[index].job_id) for index in self.export.running)
-        fate = "No job was created." if not self.export.job_ids else "No job is running."
-        if running:
+        fate = "No job is running." if self.export.job_ids else "No job was created."
+        if running and isinstance(error, SalesNavigatorNotFoundError):
+            fate = f"LinkedIn no longer knows a job of this export ({running})."
+        elif running:
             fate = f"LinkedIn goes on with job {running}, which expires by itself after a week."
+        if self._answer_lost:
+            unknown = "LinkedIn may have created a job whose answer was lost; it expires by itself."
+            fate = f"{unknown} {fate}" if running else unknown
+        again = "submits the whole export again" if self.export.job_ids else "submits it"
+        if self.export.job_ids and self._memory.works:
+            again = "goes on with this export and submits only what is missing"
         if not error.retryable:
-            return f"{fate} Airflow does not retry this error."
-        if not self.export.job_ids:
-            return f"{fate} A retry submits it."
-        resumes = "goes on with this export and submits only what is missing"
-        return f"{fate} A retry {resumes if self._memory.works else 'submits the whole export again'}."
+            mend = "Once it is mended, clear the task"
+            return f"{fate} Airflow does not retry this error. {mend}: that {again}."
+        if isinstance(error, SalesNavigatorRateLimitError) and error.daily:
+            return f"{fate} A retry before the reset fails the same way, a later one {again}."
+        return f"{fate} A retry {again}."

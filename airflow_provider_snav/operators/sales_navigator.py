@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
-from airflow_provider_snav.api.associations import AssociationResult
+from airflow_provider_snav.api.associations import AssociationResult, ProfileAssociationKey
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorError,
@@ -29,8 +29,9 @@ from airflow_provider_snav.api.models import (
     is_documented_crm_instance,
 )
 from airflow_provider_snav.api.windows import parse_time, split, to_text
+from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.staged import open_stage
-from airflow_provider_snav.operators.association_keys import read_keys
+from airflow_provider_snav.operators.association_keys import keys_of
 from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
 from airflow_provider_snav.operators.export_run import reporting
 from airflow_provider_snav.operators.watermark import Watermark
@@ -79,17 +80,31 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     def asked(self, context: Context) -> Export:
         """See :meth:`ExportOperator.asked`."""
-        for name in ("window", "lag"):
-            value = getattr(self, name)
-            if not isinstance(value, dt.timedelta | None):
-                raise SalesNavigatorConfigurationError(f"{name}={value!r} must be a timedelta.")
-        start_at, until = self._interval(context)
+        if not isinstance(self.window, dt.timedelta | None):
+            raise SalesNavigatorConfigurationError(f"window={self.window!r} must be a timedelta or None.")
+        if not isinstance(self.lag, dt.timedelta):
+            raise SalesNavigatorConfigurationError(
+                f"lag={self.lag!r} must be a timedelta; timedelta(0) is none."
+            )
+        try:
+            start_at, until = self._interval(context)
+            start_at, until = start_at - self.lag, until - self.lag
+        except OverflowError:
+            raise SalesNavigatorWindowError(
+                f"window={self.window} and lag={self.lag} reach beyond the calendar. LinkedIn has data of two"
+                " years: give shorter ones."
+            ) from None
         return Export(
             kind=ExportKind.ANALYTICS,
             subject=contract_urn(self.contract),
             export_type=ExportType.parse(self.export_type),
-            slices=tuple(map(Slice.of, split(start_at - self.lag, until - self.lag, now()))),
+            slices=tuple(map(Slice.of, split(start_at, until))),
         )
+
+    def check_submittable(self, asked: Export) -> None:
+        """See :meth:`ExportOperator.check_submittable`."""
+        if first := asked.slices[0].window:
+            first.check_age(now())
 
     def _interval(self, context: Context) -> tuple[dt.datetime, dt.datetime]:
         given = {"start_at": _given(self.start_at), "end_at": _given(self.end_at)}
@@ -158,7 +173,7 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         self.crm_instance = crm_instance
         self.export_start_at = export_start_at
         self.watermark = watermark
-        if watermark is not None and watermark not in self.inlets:
+        if isinstance(watermark, Asset) and watermark not in self.inlets:
             self.inlets = [*self.inlets, watermark]
 
     def asked(self, context: Context) -> Export:
@@ -228,6 +243,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         or JSONL object with those columns.
     :param output: URI of the JSONL object to write, published only when complete. Without it the results are
         returned, at most 1,000.
+    :param output_uri: the same, by the name of its attribute; ``output`` is the one to use.
     :param snav_conn_id: a connection of type ``snav``.
     """
 
@@ -239,14 +255,23 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         *,
         keys: str | Sequence[Mapping[str, str]],
         output: str | None = None,
+        output_uri: str | None = None,
         snav_conn_id: str = "snav_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.keys = keys
         # Not "output": in Airflow that is every operator's own, its XCom reference.
-        self.output_uri = output
+        self.output_uri = output_uri if output is None else output
         self.snav_conn_id = snav_conn_id
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Map this operator; see Airflow's own."""
+        # Airflow sees what a mapped task depends on only in arguments named like a template field.
+        if "output" in kwargs:
+            kwargs["output_uri"] = kwargs.pop("output")
+        return super().partial(**kwargs)
 
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Ask for all keys.
@@ -256,19 +281,30 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
-        with reporting(_read_only), SalesNavigatorHook(self.snav_conn_id) as hook:
-            keys = read_keys(ObjectStoragePath(self.keys)) if isinstance(self.keys, str) else iter(self.keys)
-            if self.output_uri is not None:
-                return self._write(hook.iter_profile_associations(keys), ObjectStoragePath(self.output_uri))
-            few = list(islice(keys, MAX_RETURNED_KEYS + 1))
-            if len(few) > MAX_RETURNED_KEYS:
-                raise SalesNavigatorConfigurationError(
-                    f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom: give output,"
-                    " the URI of a JSONL object to write. Nothing was sent."
-                )
-            results = list(hook.iter_profile_associations(few))
+        with reporting(_nothing_sent):
+            output = self._output()
+            keys = keys_of(self.keys)
+            if output is None:
+                keys = _few(keys)
+            hook = SalesNavigatorHook(self.snav_conn_id)
+        with reporting(_nothing_written), hook:
+            found = hook.iter_profile_associations(keys)
+            if output is not None:
+                return self._write(found, output)
+            results = list(found)
             self._tell_failures(sum(result.error is not None for result in results))
             return list(map(_row, results))
+
+    def _output(self) -> ObjectStoragePath | None:
+        if self.output_uri is None:
+            return None
+        path = storage_path(self.output_uri, "output")
+        if not path.name or str(self.output_uri).endswith("/"):
+            raise SalesNavigatorConfigurationError(
+                f"output={str(path)!r} is a folder. Give the URI of an object, such as"
+                " 's3://conn_id@bucket/folder/members.jsonl'."
+            )
+        return path
 
     def _write(self, results: Iterable[AssociationResult], path: ObjectStoragePath) -> dict[str, Any]:
         counts = {"keys": 0, "matched": 0, "failed": 0}
@@ -296,6 +332,26 @@ def _row(result: AssociationResult) -> dict[str, Any]:
     nothing = {"member": None, "profile": None, "profile_photo": None}
     found = asdict(result.association) if result.association else nothing
     return {**asdict(result.key), **found, "error": result.error}
+
+
+def _few(keys: Iterable[ProfileAssociationKey]) -> list[ProfileAssociationKey]:
+    few = list(islice(keys, MAX_RETURNED_KEYS + 1))
+    if len(few) > MAX_RETURNED_KEYS:
+        raise SalesNavigatorConfigurationError(
+            f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom: give output, the URI of"
+            " a JSONL object to write."
+        )
+    return few
+
+
+def _nothing_sent(_: SalesNavigatorError) -> str:
+    return "Nothing was sent to LinkedIn."
+
+
+def _nothing_written(error: SalesNavigatorError) -> str:
+    # Not "nothing was sent": a file of keys is read while its first ones are asked for already.
+    retry = " A retry asks again." if error.retryable else ""
+    return f"Nothing was written or returned, and nothing was changed at LinkedIn.{retry}"
 
 
 def _read_only(error: SalesNavigatorError) -> str:

@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from airflow_provider_snav._compat import HAS_STATE_STORES, Asset, Context
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
 from airflow_provider_snav.api.windows import parse_time, to_text
 
 
@@ -21,10 +21,16 @@ class Watermark:
     :param context: of the running task.
     :param asset: an inlet of the exporting task and an outlet of the landing task.
     :param crm_instance: URN.
-    :raises SalesNavigatorConfigurationError: this Airflow keeps no state, or the asset is not wired.
+    :raises SalesNavigatorConfigurationError: it is no asset, this Airflow keeps no state, or the asset is not
+        wired.
     """
 
     def __init__(self, context: Context, asset: Asset, crm_instance: str) -> None:
+        if not isinstance(asset, Asset):
+            raise SalesNavigatorConfigurationError(
+                f"watermark={asset!r} must be an Asset, such as Asset('snav_crm'): give the same one to the"
+                " export and to the landing."
+            )
         if not HAS_STATE_STORES:
             raise SalesNavigatorConfigurationError(
                 "watermark needs Airflow 3.3 or later, which keeps state between runs. Give export_start_at"
@@ -47,8 +53,8 @@ class Watermark:
         :raises SalesNavigatorConfigurationError: nothing landed yet and there is no ``first``.
         """
         key = f"{self._instance}.run.{self._run}"
-        used = self._store.get(key)
-        landed = self._store.get(f"{self._instance}.landed")
+        used = self._get(key)
+        landed = self._get(f"{self._instance}.landed")
         if used:
             return parse_time(used["export_start_at"], "export_start_at")
         start = parse_time(landed["next_export_start_at"], "next_export_start_at") if landed else first
@@ -57,7 +63,7 @@ class Watermark:
                 "No export of this CRM instance has landed yet, so the watermark is empty. Give"
                 " export_start_at for the first run; later runs begin where the last landed export left off."
             )
-        self._store.set(key, {"export_start_at": to_text(start)})
+        self._set(key, {"export_start_at": to_text(start)})
         return start
 
     def landed(self, start: dt.datetime, following: dt.datetime) -> bool:
@@ -71,13 +77,26 @@ class Watermark:
         :returns: whether the watermark now is ``following``.
         """
         key = f"{self._instance}.landed"
-        last = self._store.get(key)
+        last = self._get(key)
         if last:
             reached = parse_time(last["next_export_start_at"], "next_export_start_at")
             if start < reached and following < reached:
                 return False
-        self._store.set(key, {"export_start_at": to_text(start), "next_export_start_at": to_text(following)})
+        self._set(key, {"export_start_at": to_text(start), "next_export_start_at": to_text(following)})
         return True
+
+    def _get(self, key: str) -> Any:
+        try:
+            return self._store.get(key)
+        except Exception as error:
+            raise SalesNavigatorError(f"The watermark could not be read ({type(error).__name__}).") from error
+
+    def _set(self, key: str, value: dict[str, str]) -> None:
+        try:
+            self._store.set(key, value)
+        except Exception as error:
+            what = type(error).__name__
+            raise SalesNavigatorError(f"The watermark could not be written ({what}).") from error
 
 
 def _digest(text: str) -> str:

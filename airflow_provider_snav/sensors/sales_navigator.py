@@ -18,7 +18,12 @@ from airflow_provider_snav._compat import (
     conf,
 )
 from airflow_provider_snav.api import calls
-from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorExportFailedError
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorError,
+    SalesNavigatorExportFailedError,
+    SalesNavigatorNotFoundError,
+)
 from airflow_provider_snav.api.export_plan import NO_REMEDIES, Done, next_step
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Outcome, Report, clamped, describe, passes_by_itself, timed_out
@@ -76,6 +81,11 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
 
         with reporting(_consequence), SalesNavigatorHook(self.snav_conn_id) as hook:
             export = Export.from_json(self.export)
+            if len(export.job_ids) < len(export.slices):
+                raise SalesNavigatorConfigurationError(
+                    "This Export has jobs yet to be submitted, which a sensor does not do: give it the"
+                    " output of an operator with wait_for_completion=False."
+                )
             for index in export.running:
                 try:
                     job = hook.run(calls.get_job(export, export.slices[index]))
@@ -108,7 +118,8 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         export = Export.from_json(self.export)
         # The triggerer may fail where the worker does not, each time anew.
         if report.outcome is Outcome.TIMEOUT or now() >= report.deadline:
-            raise AirflowSensorTimeout(str(timed_out(export, dt.timedelta(seconds=self.timeout))))
+            timeout = dt.timedelta(seconds=self.timeout)
+            raise AirflowSensorTimeout(str(timed_out(export, timeout, report.last_problem)))
         return self._defer(export, report.deadline)
 
     @contextmanager
@@ -129,7 +140,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         self.defer(
             trigger=SalesNavigatorExportTrigger(
                 export=export.to_json(),
-                remedies=NO_REMEDIES.to_json(),
+                max_running=NO_REMEDIES.max_running,
                 poll_interval=interval,
                 max_poll_interval=max(interval, slowest),
                 deadline=deadline.timestamp(),
@@ -143,4 +154,8 @@ def _consequence(error: SalesNavigatorError) -> str:
     if isinstance(error, SalesNavigatorExportFailedError):
         error.retryable = False
         return _ADVICE
-    return "The jobs go on at LinkedIn; a retry waits for them again." if error.retryable else ""
+    if isinstance(error, SalesNavigatorNotFoundError):
+        return "LinkedIn no longer knows the job (it keeps one for a week): clear the export task."
+    if error.retryable:
+        return "The jobs go on at LinkedIn; a retry waits for them again."
+    return "Airflow does not retry this error. Once it is mended, clear the task: it waits again."

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 from uuid import uuid4
 
-from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav._compat import Asset, BaseOperator, Context
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
 from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import compressor
+from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.land import Landing, Terms
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
 from airflow_provider_snav.operators.export_run import reporting
@@ -31,7 +31,9 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
     :param destination: a folder, ``s3://conn_id@bucket/folder/``, ``gs://``, ``abfs://``, ``sftp://``,
         ``file:///folder`` or any other scheme whose provider is installed.
     :param filename: a name of your own; of several files each gets a ``.part-0001`` of its own. The default
-        carries type, contract and window, so that exports sharing a folder never share a file.
+        carries type, contract and window, so that exports sharing a folder never share a file. One of your
+        own does not: mapped tasks, or runs, that share it and the folder silently replace each other's files,
+        so put into it what tells them apart, such as ``{{ ti.map_index }}`` or ``{{ ds }}``.
     :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading.
     :param compression: None, ``gzip`` or ``zstd``.
     :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
@@ -78,7 +80,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         self.manifest = manifest
         self.max_parallel = max_parallel
         self.watermark = watermark
-        if watermark is not None and watermark not in self.outlets:
+        if isinstance(watermark, Asset) and watermark not in self.outlets:
             self.outlets = [*self.outlets, watermark]
         self.object_storage_conn_id = object_storage_conn_id
         self.snav_conn_id = snav_conn_id
@@ -96,11 +98,16 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             terms = self._terms(export, context)
             watermark = self._watermark(export, context)
             hook = SalesNavigatorHook(self.snav_conn_id)
-            landing = Landing(hook, export, self._folder(), terms, self.log)
+            folder = storage_path(self.destination, "destination", self.object_storage_conn_id)
+            landing = Landing(hook, export, folder, terms, self.log)
         with reporting(landing.fate), hook:
             files = landing.run()
             if watermark:
-                self._move(watermark, export, landing.next_export_start_at)
+                try:
+                    self._move(watermark, export, landing.next_export_start_at)
+                except SalesNavigatorError:
+                    landing.take_back()
+                    raise
         for file in files:
             self.log.info(
                 "Landed %s: %s rows, %s bytes, sha256 %s", file.uri, file.rows, file.bytes, file.sha256
@@ -129,8 +136,10 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             raise SalesNavigatorConfigurationError(
                 f"if_exists={self.if_exists!r} is neither 'overwrite' nor 'fail'."
             )
-        if self.max_parallel < 1:
-            raise SalesNavigatorConfigurationError(f"max_parallel={self.max_parallel!r} must be 1 or more.")
+        if type(self.max_parallel) is not int or self.max_parallel < 1:
+            raise SalesNavigatorConfigurationError(
+                f"max_parallel={self.max_parallel!r} must be a whole number, 1 or more."
+            )
         compressor(self.compression)
         run = run_name(context.get("logical_date"), context.get("run_id", ""))
         return Terms(
@@ -142,24 +151,3 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             manifest=self.manifest,
             max_parallel=self.max_parallel,
         )
-
-    def _folder(self) -> ObjectStoragePath:
-        try:
-            folder = ObjectStoragePath(self.destination, conn_id=self.object_storage_conn_id)
-            folder.fs  # noqa: B018  # resolves the connection here, not in the middle of a download
-        except (ValueError, ImportError) as error:
-            raise SalesNavigatorConfigurationError(
-                f"destination={_without_user(self.destination)!r} cannot be used: {error}. Give a folder such"
-                " as 's3://conn_id@bucket/folder/' and install the storage's provider (extras s3, gcs,"
-                " azure, sftp)."
-            ) from error
-        if not folder.protocol and not folder.is_absolute():
-            # An empty variable, most likely; the folder the worker happens to run in is never meant.
-            raise SalesNavigatorConfigurationError(
-                f"destination={self.destination!r} is neither a URI nor an absolute path."
-            )
-        return folder
-
-
-def _without_user(uri: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", str(uri))

@@ -12,7 +12,6 @@ from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import BaseTrigger, TriggerEvent
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.export_plan import Remedies
 from airflow_provider_snav.api.models import Export, ExportJob
 from airflow_provider_snav.api.polling import Outcome, Pause, Poll, PollSchedule, Report, Tick, describe, wait
 from airflow_provider_snav.api.steps import Finished, resume
@@ -28,7 +27,7 @@ class SalesNavigatorExportTrigger(BaseTrigger):
     nor the event hold a token or a download URL.
 
     :param export: an Export as JSON.
-    :param remedies: a :class:`~airflow_provider_snav.api.export_plan.Remedies` as JSON.
+    :param max_running: jobs of the export that may run at once; with fewer, a worker has one to submit.
     :param poll_interval: seconds before the first poll.
     :param max_poll_interval: seconds between polls at most.
     :param deadline: epoch seconds; absolute, so that a restarted triggerer does not begin anew.
@@ -39,7 +38,7 @@ class SalesNavigatorExportTrigger(BaseTrigger):
         self,
         *,
         export: Mapping[str, Any],
-        remedies: Mapping[str, Any],
+        max_running: int,
         poll_interval: float,
         max_poll_interval: float,
         deadline: float,
@@ -47,7 +46,7 @@ class SalesNavigatorExportTrigger(BaseTrigger):
     ) -> None:
         super().__init__()
         self.export = export
-        self.remedies = remedies
+        self.max_running = max_running
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
         self.deadline = deadline
@@ -59,7 +58,7 @@ class SalesNavigatorExportTrigger(BaseTrigger):
             "airflow_provider_snav.triggers.sales_navigator.SalesNavigatorExportTrigger",
             {
                 "export": self.export,
-                "remedies": self.remedies,
+                "max_running": self.max_running,
                 "poll_interval": self.poll_interval,
                 "max_poll_interval": self.max_poll_interval,
                 "deadline": self.deadline,
@@ -95,7 +94,7 @@ class SalesNavigatorExportTrigger(BaseTrigger):
         async with SalesNavigatorAsyncHook(self.snav_conn_id) as hook:
             steps = wait(
                 export,
-                Remedies.from_json(self.remedies),
+                self.max_running,
                 PollSchedule(self.poll_interval, self.max_poll_interval),
                 deadline,
                 now(),

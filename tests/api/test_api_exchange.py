@@ -254,9 +254,21 @@ def test_a_403_ends_with_the_hint_of_its_call() -> None:
 
 @pytest.mark.parametrize("body", [None, b"<html>", b"\xff", b"[1]", b'"x"', {"message": 7}, {}], ids=repr)
 def test_an_error_page_that_is_not_restli_is_survived(body: Any) -> None:
-    assert str(run([answer(404, body)]).error) == (
-        "Could not read job 7 (HTTP 404): no Rest.li error body came with it."
+    assert str(run([answer(400, body)]).error) == (
+        "Could not read job 7 (HTTP 400): no Rest.li error body came with it."
     )
+
+
+@pytest.mark.parametrize("body", [b"<html>gone</html>", b'"x"'])
+def test_a_404_that_is_a_gateways_page_does_not_say_that_a_job_is_gone(body: bytes) -> None:
+    error = run([answer(404, body)] * RetryPolicy().tries).error
+    assert isinstance(error, errors.SalesNavigatorServerError)
+    assert "not an answer of Sales Navigator: check the connection's host" in str(error)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"message": "No such job", "status": 404}'])
+def test_a_404_of_restli_says_that_a_job_is_gone(body: bytes) -> None:
+    assert isinstance(run([answer(404, body)]).error, errors.SalesNavigatorNotFoundError)
 
 
 IDS = {"x_li_uuid": "uuid-1", "x_li_request_id": "request-2", "x_li_fabric": "prod-lva1"}

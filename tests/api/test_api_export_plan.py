@@ -54,7 +54,7 @@ def export_of(start_at: dt.datetime, until: dt.datetime) -> Export:
         ExportKind.ANALYTICS,
         "urn:li:contract:1",
         ExportType.ACTIVITY,
-        tuple(map(Slice.of, split(start_at, until, NOW))),
+        tuple(map(Slice.of, split(start_at, until))),
     )
 
 
@@ -190,7 +190,7 @@ def test_an_export_whose_jobs_complete_submits_each_window_once(hours: int, max_
     until = oldest_start(NOW) + hours * HOUR
     lived = live(oldest_start(NOW), until, Remedies(max_running=max_running), cycle([JobStatus.COMPLETED]))
     assert not lived.failed
-    assert lived.submissions == len(split(oldest_start(NOW), until, NOW)) == len(lived.export.slices)
+    assert lived.submissions == len(split(oldest_start(NOW), until)) == len(lived.export.slices)
 
 
 def test_an_interval_that_is_too_large_everywhere_is_halved_down_to_the_hour_then_fails() -> None:
@@ -395,8 +395,3 @@ def test_a_crm_export_is_never_halved() -> None:
         next_step(crm, REMEDIES, NOW)
     internal = crm.with_slice(0, status=JobStatus.INTERNAL_ERROR)
     assert next_step(internal, REMEDIES, NOW).step == Submit((0,))
-
-
-@given(remedies=_remedies)
-def test_remedies_survive_the_way_to_the_trigger(remedies: Remedies) -> None:
-    assert Remedies.from_json(remedies.to_json()) == remedies

@@ -75,7 +75,7 @@ def play(
 ) -> Waited:
     """Wait with a clock that only pauses move; each poll takes the next result, a status or an error."""
     waited, script, tick = Waited(), iter(results), None
-    steps = wait(export, remedies or Remedies(), SCHEDULE, NOW + timeout, NOW, random)
+    steps = wait(export, (remedies or Remedies()).max_running, SCHEDULE, NOW + timeout, NOW, random)
     while not isinstance(step := resume(steps, tick), Finished):
         match step:
             case Pause(seconds):

@@ -246,7 +246,7 @@ _milliseconds = st.integers(to_ms(NOW - TWO_YEARS), to_ms(NOW))
 def test_an_interval_is_cut_into_legal_windows_that_cover_exactly_it(a: int, b: int) -> None:
     start_at, until = from_ms(min(a, b)), from_ms(max(a, b))
     assume(until - start_at >= SHORTEST)
-    windows = split(start_at, until, NOW)
+    windows = split(start_at, until)
     assert_covers(windows, start_at, until)
     assert len(windows) <= 10
     for window in windows:
@@ -259,19 +259,19 @@ def test_an_interval_is_cut_into_legal_windows_that_cover_exactly_it(a: int, b: 
 def test_a_rest_of_an_hour_or_less_is_not_left_to_the_last_window(extra: int, full: int) -> None:
     until = NOW - TWO_YEARS + full * LONGEST + extra * MILLISECOND
     assume(until <= NOW)
-    windows = split(NOW - TWO_YEARS, until, NOW)
+    windows = split(NOW - TWO_YEARS, until)
     assert_covers(windows, NOW - TWO_YEARS, until)
     assert windows[-1].until - windows[-1].start_at > SHORTEST
 
 
 def test_ninety_days_are_one_window() -> None:
-    assert split(START, START + LONGEST, NOW) == (Window(START, START + LONGEST - MILLISECOND),)
+    assert split(START, START + LONGEST) == (Window(START, START + LONGEST - MILLISECOND),)
 
 
 def test_an_interval_is_cut_by_elapsed_time_and_not_by_the_clock_on_the_wall() -> None:
     """Across a change of summer time, 90 days on the wall are an hour more than LinkedIn exports."""
     start_at = dt.datetime(2025, 9, 1, tzinfo=BERLIN)
-    windows = split(start_at, dt.datetime(2025, 12, 31, tzinfo=BERLIN), NOW)
+    windows = split(start_at, dt.datetime(2025, 12, 31, tzinfo=BERLIN))
     for window in windows:
         assert window.start_at.tzinfo is dt.UTC
         window.check(NOW)
@@ -288,14 +288,15 @@ def test_an_interval_is_cut_by_elapsed_time_and_not_by_the_clock_on_the_wall() -
 )
 def test_an_interval_that_no_window_fits_is_refused(length: dt.timedelta, message: str) -> None:
     with pytest.raises(SalesNavigatorWindowError, match=message):
-        split(START, START + length, NOW)
+        split(START, START + length)
 
 
 def test_an_interval_that_begins_too_early_is_refused_whatever_its_length() -> None:
     oldest = oldest_start(NOW)
     with pytest.raises(SalesNavigatorWindowError, match="two years"):
-        split(oldest - MILLISECOND, NOW, NOW)
-    assert split(oldest, NOW, NOW)[0].start_at == oldest
+        split(oldest - MILLISECOND, NOW)[0].check_age(NOW)
+    split(oldest, NOW)[0].check_age(NOW)
+    assert split(oldest, NOW)[0].start_at == oldest
 
 
 _intervals = st.integers(3_600_000, 90 * 86_400_000).map(

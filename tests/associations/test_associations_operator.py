@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 from association_keys_of_all_kinds import awkward_keys
 from task_runs import context_of
@@ -206,16 +207,173 @@ def test_a_failure_in_the_middle_leaves_the_old_object_and_nothing_else(
 
     with pytest.raises(error, match=r"Could not get .* profile associations") as raised:
         enrich(keys(), output.as_uri())
-    assert "retry asks again" in str(raised.value) or status == 403
+    assert ("A retry asks again." in str(raised.value)) == (status == 503)
     assert output.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["members.jsonl"]
 
 
-def test_a_bad_key_in_the_middle_leaves_nothing(snav_sandbox: Sandbox, tmp_path: Path) -> None:
-    keys = [key(str(number)) for number in range(300)] + [key("")]
-    with pytest.raises(AirflowFailException, match="must all be text that is not empty"):
-        enrich(keys, (tmp_path / "members.jsonl").as_uri())
+def test_a_bad_key_in_the_middle_of_an_object_leaves_nothing(snav_sandbox: Sandbox, tmp_path: Path) -> None:
+    as_csv(tmp_path / "keys.csv", [key(str(number)) for number in range(300)] + [key("")])
+    with pytest.raises(AirflowFailException, match=r"Line 302 of keys\.csv.*Nothing was written"):
+        enrich((tmp_path / "keys.csv").as_uri(), (tmp_path / "members.jsonl").as_uri())
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.csv"]
+
+
+# --- what is refused before anything is sent --------------------------------------------------------------
+
+
+def refusal(sandbox: Sandbox, keys: Any, output: Any = None) -> str:
+    """The message of a task Airflow will not retry, when nothing at all was sent."""
+    with pytest.raises(AirflowFailException) as failure:
+        enrich(keys, output)
+    assert sandbox.requests == []
+    assert str(failure.value).count("Nothing was sent to LinkedIn.") == 1
+    return str(failure.value)
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (KEY | {"record_id": ""}, "must all be text that is not empty"),
+        ("7e0db184", "must be a mapping with instance_id, partner and record_id, not str"),
+        (None, "not NoneType"),
+        ([KEY], "not list"),
+    ],
+    ids=["empty", "text", "none", "list"],
+)
+def test_a_list_is_checked_to_its_last_key_before_the_first_is_asked_for(
+    snav_sandbox: Sandbox, tmp_path: Path, bad: Any, says: str, written: bool
+) -> None:
+    keys = [key(str(number)) for number in range(300)] + [bad]
+    message = refusal(snav_sandbox, keys, (tmp_path / "members.jsonl").as_uri() if written else None)
+    assert message.startswith("keys[300]: ")
+    assert says in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_too_long_for_a_query_is_found_before_the_first_is_asked_for(snav_sandbox: Sandbox) -> None:
+    keys = [key(str(number)) for number in range(300)] + [key("x" * 5000)]
+    assert "LinkedIn takes 4096 bytes of query at most" in refusal(snav_sandbox, keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        (None, "keys must be a list of mappings, or the URI of a CSV or JSONL object, not NoneType"),
+        (KEY, "not dict"),
+        (7, "not int"),
+        ("", "keys='' is neither a URI nor an absolute path"),
+        ("None", "keys='None' is neither a URI nor an absolute path"),
+        ("keys.csv", "keys='keys.csv' is neither a URI nor an absolute path"),
+        ("nope://lake/keys.csv", "keys='nope://lake/keys.csv' cannot be used"),
+        ("sftp://nowhere@host/keys.csv", "keys='sftp://host/keys.csv' cannot be used"),
+    ],
+    ids=repr,
+)
+def test_keys_that_are_neither_a_list_nor_an_object_are_refused(
+    snav_sandbox: Sandbox, keys: Any, says: str
+) -> None:
+    assert says in refusal(snav_sandbox, keys)
+
+
+def test_a_list_rendered_to_text_says_what_to_do_and_shows_none_of_it(snav_sandbox: Sandbox) -> None:
+    message = refusal(snav_sandbox, str([KEY | {"email": "jo@example.com"}]))
+    assert "render_template_as_native_obj=True" in message
+    assert "jo@example.com" not in message
+
+
+def test_an_object_that_does_not_exist_is_named_and_not_retried(
+    snav_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    missing = (tmp_path / "keys.csv").as_uri()
+    assert f"There is no object {missing} to read keys from" in refusal(snav_sandbox, missing)
+    assert "There is no object" in refusal(snav_sandbox, tmp_path.as_uri())
+
+
+def test_a_missing_object_with_an_output_leaves_nothing(snav_sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(AirflowFailException, match=r"There is no object .*Nothing was written or returned"):
+        enrich((tmp_path / "keys.csv").as_uri(), (tmp_path / "members.jsonl").as_uri())
+    assert snav_sandbox.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_does_not_let_keys_be_read_is_named_and_asked_again(
+    snav_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SalesNavigatorDestinationError, match=r"file/keys\.csv could not be read: Not a dir"):
+        enrich((tmp_path / "file" / "keys.csv").as_uri())
+    assert snav_sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["", "None", "members.jsonl", "file://members.jsonl", "file:members.jsonl", "s3://", 7],
+    ids=repr,
+)
+def test_an_output_in_the_folder_the_worker_runs_in_is_refused(
+    snav_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = refusal(snav_sandbox, [KEY], output)
+    assert f"output={output!r} is neither a URI nor an absolute path" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["file:///tmp/members/", "/"])
+def test_an_output_that_is_a_folder_is_refused(snav_sandbox: Sandbox, output: str) -> None:
+    assert "is a folder. Give the URI of an object" in refusal(snav_sandbox, [KEY], output)
+
+
+@pytest.mark.parametrize("name", ["keys.csv", "keys.jsonl"])
+def test_a_bad_row_is_named_by_its_line_and_shows_nothing_but_the_key(
+    snav_sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    row = {"instance_id": "org.example", "partner": "", "record_id": "1", "email": "jo@example.com"}
+    csv_text = ",".join(row) + "\n" + ",".join(row.values()) + "\n"
+    (tmp_path / name).write_text(csv_text if name == "keys.csv" else "\n" + json.dumps(row))
+    message = refusal(snav_sandbox, (tmp_path / name).as_uri())
+    shown = {part: row[part] for part in COLUMNS}
+    assert message.startswith(f"Line 2 of {name}: {shown} is not a profile association key")
+    assert "jo@example.com" not in message
+
+
+# --- in a DAG ---------------------------------------------------------------------------------------------
+
+
+class _Upstream(BaseOperator):
+    def execute(self, context: Any) -> str:
+        raise NotImplementedError
+
+
+def test_a_task_that_makes_the_output_comes_first_mapped_or_not() -> None:
+    with DAG("d", schedule=None):
+        place = _Upstream(task_id="place")
+        plain = SalesNavigatorProfileAssociationsOperator(task_id="plain", keys=[KEY], output=place.output)
+        partial = SalesNavigatorProfileAssociationsOperator.partial(task_id="mapped", output=place.output)
+        mapped = partial.expand(keys=[[KEY]])
+    assert plain.upstream_task_ids == mapped.upstream_task_ids == {"place"}
+    assert plain.output.operator is plain, "Airflow's own reference stays what it is"
+
+
+@pytest.mark.parametrize(
+    ("partial", "expand"),
+    [
+        ({"output": "/lake/members.jsonl"}, {"keys": [KEY]}),
+        ({"keys": [KEY]}, {"output": "/lake/members.jsonl"}),
+    ],
+    ids=["partial", "expand"],
+)
+def test_a_mapped_task_takes_its_output_by_the_same_name(
+    partial: dict[str, Any], expand: dict[str, Any]
+) -> None:
+    with DAG("d", schedule=None):
+        mapped = SalesNavigatorProfileAssociationsOperator.partial(task_id="mapped", **partial).expand(
+            **{name: [value] for name, value in expand.items()}
+        )
+        task = mapped.unmap(expand)
+    assert (task.output_uri, task.keys) == ("/lake/members.jsonl", [KEY])
 
 
 def test_a_store_that_refuses_is_named(snav_sandbox: Sandbox, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from real_airflow import Run, real_airflow
 from task_runs import context_of
 
 from airflow_provider_snav._compat import Asset
+from airflow_provider_snav.api.errors import SalesNavigatorError
 from airflow_provider_snav.api.windows import from_ms, parse_time, to_text
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.operators import watermark
@@ -309,3 +310,27 @@ def test_an_analytics_export_has_no_watermark(snav_sandbox: Sandbox, tmp_path: P
     with pytest.raises(AirflowFailException, match="watermark is for CRM validation exports"):
         landing(export, tmp_path)(Kept())
     assert snav_sandbox.requests == []
+
+
+class _WriteFails(dict[str, Any]):
+    """An asset's state that can be read only."""
+
+    def set(self, key: str, value: Any) -> None:
+        raise ConnectionError("the API server does not answer")
+
+
+def test_a_watermark_that_cannot_be_moved_fails_the_landing_and_leaves_the_retry_a_way(
+    snav_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """With if_exists="fail", files left behind would have the retry refused."""
+    asset = Asset("snav_read_only")
+    export = SalesNavigatorCrmValidationExportOperator(
+        task_id="export", crm_instance=DYNAMICS, export_start_at=FIRST, poll_interval=0.02
+    )
+    exported = export.execute(context_of(export))
+    task = SalesNavigatorToObjectStorageOperator(
+        task_id="land", export=exported, destination=str(tmp_path), if_exists="fail", watermark=asset
+    )
+    with pytest.raises(SalesNavigatorError, match=r"The watermark could not be written \(ConnectionError\)"):
+        task.execute(context_of(task, asset_state_store={asset: _WriteFails()}))
+    assert list(tmp_path.iterdir()) == []

@@ -315,3 +315,17 @@ def test_what_others_log_in_their_threads_while_a_download_opens_stays_as_it_is(
     server.script(send)
     download(origin + PATH)
     assert "/theirs?x=1 asked" in told()
+
+
+def test_a_malformed_header_shows_no_url_in_the_log(
+    origin: str, server: ScriptedServer, told: Callable[..., str]
+) -> None:
+    """urllib3 warns of it, with an exception that holds all headers after the bad one."""
+    location = f"https://www.linkedin.com/{PATH}"
+    broken = f"HTTP/1.1 302 Found\r\nno colon here\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+    server.script(raw(broken.encode()))
+    with pytest.raises(SalesNavigatorError) as raised:
+        download(f"{origin}{PATH}")
+    shown = told(raised.value)
+    assert "Failed to parse headers" in shown
+    assert SECRET not in shown

@@ -65,61 +65,25 @@ def test_a_netrc_file_adds_no_login_to_a_request_without_a_token(
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
-@pytest.mark.parametrize("scheme", ["http://", ""])
-def test_requests_go_through_the_proxy_of_the_environment_byte_for_byte(
+def test_a_token_in_plain_http_does_not_leave_the_machine_through_a_proxy(
     server: ScriptedServer,
     connect: Callable[..., None],
     call: Caller,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
-    scheme: str,
 ) -> None:
-    monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{server.port}")
+    monkeypatch.setenv(variable, server.origin)
     connect(f"{NOBODY}/v2")
-    server.script(OK)
-    call(*GET_JOB)
-    assert server.targets == [f"GET {NOBODY}{TARGET}"]
-    assert [received.bearer for received in server.requests] == [TOKEN]
-
-
-@pytest.mark.parametrize("exception", ["127.0.0.1", "*", "localhost,127.0.0.0/8"])
-def test_no_proxy_is_respected(
-    server: ScriptedServer,
-    connect: Callable[..., None],
-    call: Caller,
-    monkeypatch: pytest.MonkeyPatch,
-    exception: str,
-) -> None:
-    monkeypatch.setenv("http_proxy", NOBODY)
-    monkeypatch.setenv("no_proxy", exception)
-    connect(f"{server.origin}/v2")
-    server.script(OK)
-    call(*GET_JOB)
-    assert server.targets == [f"GET {TARGET}"]
-
-
-def test_a_proxy_gets_its_password_and_nobody_else_does(
-    server: ScriptedServer,
-    connect: Callable[..., None],
-    call: Caller,
-    monkeypatch: pytest.MonkeyPatch,
-    told: Callable[..., str],
-) -> None:
-    monkeypatch.setenv("http_proxy", f"http://somebody:proxy-password@127.0.0.1:{server.port}")
-    connect(f"{NOBODY}/v2")
-    server.script(answer(502), OK)
-    call(*GET_JOB)
-    assert [received.headers["proxy-authorization"] for received in server.requests] == [
-        "Basic c29tZWJvZHk6cHJveHktcGFzc3dvcmQ="
-    ] * 2
-    assert "proxy-password" not in told()
+    with pytest.raises(SalesNavigatorConnectionError, match="Connection refused"):
+        call(*GET_JOB)
+    assert server.requests == []
 
 
 def test_a_socks_proxy_is_refused_by_the_triggerer_which_cannot_use_it(
     server: ScriptedServer, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("all_proxy", f"socks5://127.0.0.1:{server.port}")
-    connect(f"{server.origin}/v2")
+    connect("https://api.linkedin.com/v2")
     with pytest.raises(SalesNavigatorConfigurationError, match=r"^The environment names a socks5 proxy"):
         over_aiohttp(*GET_JOB)
     assert server.requests == []
@@ -128,8 +92,8 @@ def test_a_socks_proxy_is_refused_by_the_triggerer_which_cannot_use_it(
 def test_a_proxy_that_cannot_be_reached_is_called_the_proxy(
     connect: Callable[..., None], call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", NOBODY)
-    connect("http://127.0.0.1:10/v2")
+    monkeypatch.setenv("https_proxy", NOBODY)
+    connect("https://api.linkedin.com/v2")
     with pytest.raises(SalesNavigatorConnectionError) as raised:
         call(*GET_JOB)
     assert str(raised.value) == f"{COULD_NOT}the proxy failed: Connection refused."
@@ -160,21 +124,54 @@ def tls_server(authority: trustme.CA) -> Iterator[ScriptedServer]:
         yield server
 
 
-def test_the_token_travels_through_a_proxy_inside_tls_only(
-    server: ScriptedServer,
-    authority: trustme.CA,
+@pytest.fixture
+def proxy(
+    server: ScriptedServer, authority: trustme.CA, bundle: Path, connect: Callable[..., None]
+) -> ScriptedServer:
+    """A proxy behind which LinkedIn answers."""
+    connect("https://api.linkedin.com/v2", tls_verify=str(bundle))
+    tunnel = server.tunnel(_context(authority, "api.linkedin.com"))
+    server.choose(lambda received: tunnel if received.method == "CONNECT" else OK)
+    return server
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "all_proxy"])
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_the_token_travels_through_the_proxy_of_the_environment_inside_tls_only(
+    proxy: ScriptedServer, call: Caller, monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str
+) -> None:
+    monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{proxy.port}")
+    call(*GET_JOB)
+    assert proxy.targets == ["CONNECT api.linkedin.com:443", f"GET {TARGET}"]
+    assert [received.bearer for received in proxy.requests] == [None, TOKEN]
+
+
+def test_a_proxy_gets_its_password_and_nobody_else_does(
+    proxy: ScriptedServer, call: Caller, monkeypatch: pytest.MonkeyPatch, told: Callable[..., str]
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://somebody:proxy-password@127.0.0.1:{proxy.port}")
+    call(*GET_JOB)
+    assert [received.headers.get("proxy-authorization") for received in proxy.requests] == [
+        "Basic c29tZWJvZHk6cHJveHktcGFzc3dvcmQ=",
+        None,
+    ]
+    assert "proxy-password" not in told()
+
+
+@pytest.mark.parametrize("exception", ["127.0.0.1", "*", "localhost,127.0.0.0/8"])
+def test_no_proxy_is_respected(
+    tls_server: ScriptedServer,
     bundle: Path,
     connect: Callable[..., None],
     call: Caller,
     monkeypatch: pytest.MonkeyPatch,
+    exception: str,
 ) -> None:
-    monkeypatch.setenv("https_proxy", server.origin)
-    connect("https://api.linkedin.com/v2", tls_verify=str(bundle))
-    tunnel = server.tunnel(_context(authority, "api.linkedin.com"))
-    server.choose(lambda received: tunnel if received.method == "CONNECT" else OK)
+    monkeypatch.setenv("https_proxy", NOBODY)
+    monkeypatch.setenv("no_proxy", exception)
+    connect(f"{tls_server.origin}/v2", tls_verify=str(bundle))
     call(*GET_JOB)
-    assert server.targets == ["CONNECT api.linkedin.com:443", f"GET {TARGET}"]
-    assert [received.bearer for received in server.requests] == [None, TOKEN]
+    assert tls_server.targets == [f"GET {TARGET}"]
 
 
 def test_a_proxy_that_refuses_is_named_with_its_status(

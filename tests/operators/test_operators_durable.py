@@ -21,14 +21,16 @@ from task_runs import (
 )
 
 from airflow_provider_snav.api.errors import (
+    SalesNavigatorConnectionError,
     SalesNavigatorError,
     SalesNavigatorExportFailedError,
     SalesNavigatorExportTimeoutError,
     SalesNavigatorServerError,
 )
+from airflow_provider_snav.api.windows import oldest_start
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 from airflow_provider_snav.operators.durable import STATE_KEY
-from airflow_provider_snav.sandbox.faults import http_error
+from airflow_provider_snav.sandbox.faults import LoseAnswer, html_page, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 
 # Seats, of which the sandbox has the fewest rows.
@@ -173,9 +175,60 @@ def test_a_state_that_lost_a_part_submits_nothing(snav_sandbox: Sandbox, path: A
 
 
 def test_a_store_that_cannot_be_asked_submits_nothing(snav_sandbox: Sandbox, path: Any) -> None:
-    with pytest.raises(ConnectionError):
+    with pytest.raises(SalesNavigatorError, match=r"could not be read.*Nothing was submitted"):
         path(exporting(), UnreachableStore())
     assert snav_sandbox.requests == []
+
+
+class ReadOnlyStore(Store):
+    def set(self, key: str, value: Any, **_: Any) -> None:
+        raise ConnectionError("the API server does not answer")
+
+
+def test_a_job_that_could_not_be_remembered_is_named_and_no_resumption_promised(
+    snav_sandbox: Sandbox, path: Any
+) -> None:
+    with pytest.raises(SalesNavigatorError) as raised:
+        path(exporting(), ReadOnlyStore())
+    [job] = snav_sandbox.created_jobs
+    assert "could not be written (ConnectionError)" in str(raised.value)
+    assert f"LinkedIn goes on with job {job.job_id}" in str(raised.value)
+    assert "A retry submits the whole export again." in str(raised.value)
+
+
+def test_a_gateways_404_is_not_taken_for_a_job_that_is_gone(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store(crash_after=1)
+    with pytest.raises(Killed):
+        path(exporting(), store)
+    snav_sandbox.fault("status", html_page(404), times=2)
+    with pytest.raises(SalesNavigatorServerError, match="not an answer of Sales Navigator"):
+        path(exporting(), store)
+    path(exporting(), store)
+    assert len(snav_sandbox.created_jobs) == 1
+
+
+def test_a_job_whose_answer_was_lost_is_not_denied(snav_sandbox: Sandbox, path: Any) -> None:
+    snav_sandbox.fault("create", LoseAnswer(), times=None)
+    with pytest.raises(SalesNavigatorConnectionError) as raised:
+        path(exporting(), Store())
+    assert snav_sandbox.created_jobs
+    assert "LinkedIn may have created a job whose answer was lost" in str(raised.value)
+    assert "No job was created" not in str(raised.value)
+
+
+def test_an_export_that_has_grown_too_old_to_submit_is_taken_up_all_the_same(
+    snav_sandbox: Sandbox, path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = dt.datetime.now(dt.UTC)
+    start = oldest_start(present) + dt.timedelta(minutes=1)
+    question = {"start_at": start, "end_at": start + dt.timedelta(days=1)}
+    store = Store(crash_after=1)
+    with pytest.raises(Killed):
+        path(exporting(**question), store)
+    later = present + dt.timedelta(minutes=2)
+    monkeypatch.setattr("airflow_provider_snav.operators.sales_navigator.now", lambda: later)
+    path(exporting(**question), store)
+    assert len(snav_sandbox.created_jobs) == 1
 
 
 def test_a_job_that_cannot_be_looked_up_is_not_submitted_again(snav_sandbox: Sandbox, path: Any) -> None:

@@ -169,7 +169,12 @@ SCENARIOS = [
         polls((throttled(daily=True), None)),
         1,
         "SalesNavigatorRateLimitError",
-        ("HTTP 429", "daily budget resets at", "LinkedIn goes on with job 1", LATER),
+        (
+            "HTTP 429",
+            "daily budget resets at",
+            "LinkedIn goes on with job 1",
+            "A retry before the reset fails the same way, a later one goes on with this export",
+        ),
     ),
     Scenario(
         "the token is revoked",

@@ -129,6 +129,20 @@ def test_a_failed_job_is_not_retried_and_its_error_names_who_has_remedies(
         assert part in message
 
 
+def test_an_export_with_jobs_yet_to_be_submitted_is_refused(snav_sandbox: Sandbox, sense: Path) -> None:
+    export = submitted(snav_sandbox)
+    export["slices"].append(export["slices"][0] | {"job_id": None, "status": None})
+    with pytest.raises(AirflowFailException, match="jobs yet to be submitted, which a sensor does not do"):
+        sense(export)
+
+
+def test_a_job_linkedin_no_longer_knows_wants_the_export_cleared(snav_sandbox: Sandbox, sense: Path) -> None:
+    export = submitted(snav_sandbox)
+    snav_sandbox.advance(dt.timedelta(days=8))
+    with pytest.raises(AirflowFailException, match=r"no longer knows the job.*clear the export task"):
+        sense(export)
+
+
 @pytest.mark.parametrize("before", [(), ("PROCESSING",)], ids=["at once", "later"])
 @pytest.mark.parametrize("lenience", ["soft_fail", "never_fail"])
 def test_a_lenient_sensor_skips_when_a_job_failed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from collections.abc import Iterator
@@ -321,7 +320,7 @@ def test_a_thousand_exports_deferred_on_one_triggerer_all_complete(
         for number, export in enumerate(exports):
             trigger = SalesNavigatorExportTrigger(
                 export=export.to_json(),
-                remedies=Remedies().to_json(),
+                max_running=Remedies().max_running,
                 poll_interval=5,
                 max_poll_interval=10,
                 deadline=deadline,
@@ -340,7 +339,7 @@ def test_a_thousand_exports_deferred_on_one_triggerer_all_complete(
 
 def _one_day_of_seats() -> Export:
     window = parse_time(days_ago(3), "start_at"), parse_time(days_ago(2), "end_at")
-    slices = tuple(map(Slice.of, split(*window, dt.datetime.now(dt.UTC))))
+    slices = tuple(map(Slice.of, split(*window)))
     return Export(ExportKind.ANALYTICS, "urn:li:contract:123456", ExportType.SEAT, slices)
 
 

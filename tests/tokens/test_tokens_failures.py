@@ -490,3 +490,12 @@ def test_airflow_retries_what_a_retry_can_mend(
     with pytest.raises(Exception, match="Could not") as raised:
         task.execute(context_of(task))
     assert type(raised.value).__name__ == ends
+
+
+def test_a_token_endpoint_that_is_not_there_is_not_taken_for_no_match(
+    connect: Connect, snav_sandbox: Sandbox
+) -> None:
+    connect()
+    snav_sandbox.fault("token", http_error(404), times=None)
+    with pytest.raises(SalesNavigatorAuthenticationError, match="get an application token"):
+        SalesNavigatorHook().get_profile_association(**KEY)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import hashlib
+import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
 from airflow.sdk.exceptions import AirflowFailException
-from landing_stores import LocalStore, Store
+from landing_stores import Store
 from task_runs import IMPATIENT, START, UNTIL, completed_export, context_of, exporting, on_worker, parts_of
 
 from airflow_provider_snav.api.errors import (
@@ -115,7 +117,7 @@ def test_several_jobs_land_as_numbered_parts_in_order_of_time(snav_sandbox: Sand
 
 
 def test_60_parts_land(snav_sandbox: Sandbox, store: Store) -> None:
-    landed = land(parts_of(60 if isinstance(store, LocalStore) else 12), store)
+    landed = land(parts_of(60), store)
     assert sum(file["rows"] for file in landed) == sum(
         file.rows for job in snav_sandbox.jobs for file in snav_sandbox.files(job)
     )
@@ -138,6 +140,52 @@ def test_a_compressed_file_is_described_as_it_lies_there(
     assert name.endswith(suffix)
     assert [unpack(stored)] == exported(snav_sandbox)
     assert (landed["bytes"], landed["sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
+
+
+def zipped(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("export.csv", content)
+    return packed.getvalue()
+
+
+def answered(body: bytes) -> Answer:
+    return Answer(200, body, {"Content-Type": "application/octet-stream"})
+
+
+@pytest.mark.parametrize("pack", [zipped, gzip.compress], ids=["zip", "gzip"])
+def test_a_download_that_comes_packed_lands_as_its_csv(
+    snav_sandbox: Sandbox, export: Any, store: Store, pack: Callable[[bytes], bytes]
+) -> None:
+    [content] = exported(snav_sandbox)
+    snav_sandbox.fault("download", answered(pack(content)))
+    [landed] = land(export, store)
+    assert list(store.files().values()) == [content]
+    assert landed["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("pack", [zipped, gzip.compress], ids=["zip", "gzip"])
+def test_a_packed_download_that_is_damaged_is_downloaded_again(
+    snav_sandbox: Sandbox, export: Any, store: Store, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = pack(b"".join(exported(snav_sandbox)))
+    snav_sandbox.fault("download", answered(packed[: len(packed) // 2]))
+    land(export, store)
+    assert list(store.files().values()) == exported(snav_sandbox)
+    assert downloads(snav_sandbox) == [200, 200]
+
+
+def test_an_archive_of_several_files_lands_none_of_them(
+    snav_sandbox: Sandbox, export: Any, store: Store
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "a\n1\n")
+        archive.writestr("b.csv", "b\n2\n")
+    snav_sandbox.fault("download", answered(packed.getvalue()))
+    with pytest.raises(AirflowFailException, match="more than one file"):
+        land(export, store)
+    assert (store.files(), store.leftovers()) == ({}, [])
 
 
 def test_a_manifest_lists_the_files(store: Store) -> None:
@@ -215,12 +263,22 @@ def test_a_name_that_ends_as_the_compression_does_is_not_doubled(export: Any, lo
         ({"filename": ".mine"}, "no leading dot"),
         ({"filename": ""}, "filename=''"),
         ({"filename": "mine*.csv"}, "filename="),
+        ({"filename": "None"}, "is what a template renders to that has nothing to say"),
+        ({"filename": "None.csv"}, "is what a template renders to that has nothing to say"),
+        ({"filename": 1.5}, "filename=1.5 must be text"),
+        ({"filename": True}, "filename=True must be text"),
         ({"if_exists": "append"}, "if_exists='append'"),
         ({"compression": "lz4"}, "lz4"),
         ({"max_parallel": 0}, "max_parallel=0"),
+        ({"max_parallel": "4"}, "max_parallel='4' must be a whole number"),
+        ({"max_parallel": None}, "max_parallel=None must be a whole number"),
         ({"destination": "nope://lake/snav"}, "nope"),
         ({"destination": ""}, "neither a URI nor an absolute path"),
         ({"destination": "snav/activity"}, "neither a URI nor an absolute path"),
+        ({"destination": "file://snav/activity"}, "neither a URI nor an absolute path"),
+        ({"destination": None}, "destination=None is neither a URI nor an absolute path"),
+        ({"destination": 20260101}, "destination=20260101 is neither"),
+        ({"destination": "sftp://nowhere@host/lake"}, "destination='sftp://host/lake' cannot be used"),
         ({"export": None}, "This is not an Export"),
         ({"export": {"kind": "analytics"}}, "This is not an Export"),
         ({"snav_conn_id": "nowhere"}, "no connection 'nowhere'"),
@@ -236,6 +294,19 @@ def test_a_wrong_argument_is_one_clear_error_and_no_call(
     assert says in str(failure.value)
     assert len(snav_sandbox.requests) == asked
     assert local_store.files() == {}
+
+
+def test_a_number_is_a_filename_as_native_rendering_makes_one_of_a_date(
+    export: Any, local_store: Store
+) -> None:
+    land(export, local_store, filename=20260101)
+    assert list(local_store.files()) == ["20260101.csv"]
+
+
+def test_a_destination_may_be_a_path(export: Any, local_store: Store) -> None:
+    land(export, local_store, destination=Path(local_store.folder.path))
+    land(export, local_store, destination=local_store.folder)
+    assert len(local_store.files()) == 1
 
 
 def test_a_refused_destination_does_not_show_what_stands_before_its_host(
@@ -473,6 +544,19 @@ def read_only_once(monkeypatch: pytest.MonkeyPatch, local_store: Store) -> Itera
 def test_a_store_that_refuses_to_publish_keeps_no_temporary_file(export: Any, local_store: Store) -> None:
     with pytest.raises(SalesNavigatorDestinationError, match=r"could not be (published|removed)"):
         land(export, local_store, filename="mine")
+
+
+def test_an_error_while_publishing_names_what_may_be_replaced_or_gone(
+    export: Any, local_store: Store
+) -> None:
+    land(export, local_store, filename="mine", manifest=True)
+    folder = Path(local_store.folder.path)
+    (folder / "mine.csv").unlink()
+    (folder / "mine.csv" / "in the way").mkdir(parents=True)
+    with pytest.raises(SalesNavigatorDestinationError) as raised:
+        land(export, local_store, filename="mine", manifest=True)
+    assert "Publishing had begun: of earlier runs, mine.manifest.json, mine.csv may be" in str(raised.value)
+    assert "Nothing was published" not in str(raised.value)
 
 
 def test_a_retry_lands_what_the_first_try_could_not(snav_sandbox: Sandbox, store: Store) -> None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import random
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from landing_stores import BUCKET, s3_client
-from task_runs import completed_export
+from landing_stores import BUCKET
+from store_servers import seaweedfs
+from task_runs import completed_export, parts_of
 
+from airflow_provider_snav.landing.staged import BLOCK_BYTES
 from airflow_provider_snav.sandbox.server import Sandbox
 
 GIB = 1024**3
@@ -57,8 +54,8 @@ def answer(process: subprocess.Popen[str], word: str) -> str:
     raise AssertionError(f"the process ended without {word}")
 
 
-def land_in_a_process(sandbox: Sandbox, destination: str) -> Any:
-    """How much the process grew while landing a GiB, and what it landed."""
+def land_in_a_process(sandbox: Sandbox, destination: str, *, parts: int = 1, size: int = GIB) -> Any:
+    """How much the process grew while landing files of this size, and what it landed."""
     sandbox.settings.speed = 1e9
     small = completed_export()
     with subprocess.Popen(
@@ -72,19 +69,19 @@ def land_in_a_process(sandbox: Sandbox, destination: str) -> Any:
         process.stdin.write(json.dumps(small) + "\n")
         process.stdin.flush()
         answer(process, "READY")
-        sandbox.settings.bulk_bytes = GIB
-        process.stdin.write(json.dumps(small) + "\n")
+        sandbox.settings.bulk_bytes = size
+        process.stdin.write(json.dumps(small if parts == 1 else parts_of(parts)) + "\n")
         process.stdin.flush()
         return json.loads(answer(process, "DONE"))
 
 
-def check(sandbox: Sandbox, result: Any) -> None:
-    [landed] = result["landed"]
-    [job] = sandbox.created_jobs
-    [file] = sandbox.files(job.job_id)
-    assert (landed["rows"], landed["bytes"]) == (file.rows, file.size)
-    assert landed["bytes"] >= GIB
-    assert result["grown"] < LIMIT, f"grew by {result['grown'] / MIB:.0f} MiB"
+def check(sandbox: Sandbox, result: Any, *, least: int = GIB, limit: int = LIMIT) -> None:
+    landed = result["landed"]
+    jobs = sandbox.created_jobs[-len(landed) :]
+    files = [file for job in jobs for file in sandbox.files(job.job_id)]
+    assert [(each["rows"], each["bytes"]) for each in landed] == [(file.rows, file.size) for file in files]
+    assert sum(each["bytes"] for each in landed) >= least
+    assert result["grown"] < limit, f"grew by {result['grown'] / MIB:.0f} MiB"
 
 
 def test_a_gib_lands_on_a_disk_in_little_memory(snav_sandbox: Sandbox, tmp_path: Path) -> None:
@@ -98,74 +95,33 @@ def test_a_gib_lands_on_a_disk_in_little_memory(snav_sandbox: Sandbox, tmp_path:
 @pytest.fixture
 def fast_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """SeaweedFS with an empty bucket: moto takes a GiB in half a minute, and keeps it in memory."""
-    identity = {
-        "name": "lake",
-        "credentials": [{"accessKey": "lake-key", "secretKey": "lake-secret"}],
-        "actions": ["Admin", "Read", "Write", "List"],
-    }
-    config = tmp_path / "s3.json"
-    config.write_text(json.dumps({"identities": [identity]}))
-    (tmp_path / "weed").mkdir()
-    master, volume, filer, s3 = free_ports(4)
-    arguments = {
-        "dir": tmp_path / "weed",
-        "ip": "127.0.0.1",
-        "ip.bind": "127.0.0.1",
-        "master.port": master,
-        "master.telemetry": "false",
-        "master.volumeSizeLimitMB": 256,
-        "volume.port": volume,
-        "volume.max": 30,
-        "filer": "true",
-        "filer.port": filer,
-        "s3": "true",
-        "s3.port": s3,
-        "s3.config": config,
-    }
-    endpoint = f"http://127.0.0.1:{s3}"
-    connection = {
-        "conn_type": "aws",
-        "login": "lake-key",
-        "password": "lake-secret",
-        "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
-    server = subprocess.Popen(
-        [Path(sys.executable).with_name("weed"), "server", *(f"-{n}={v}" for n, v in arguments.items())],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not answers(endpoint):
-            assert server.poll() is None
-            time.sleep(0.1)
-        s3_client(endpoint).create_bucket(Bucket=BUCKET)
+    with seaweedfs(tmp_path) as address:
+        connection = {
+            "conn_type": "aws",
+            "login": "lake-key",
+            "password": "lake-secret",
+            "extra": {"endpoint_url": f"http://{address}", "region_name": "us-east-1"},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
         yield f"s3://lake@{BUCKET}/snav"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def answers(endpoint: str) -> bool:
-    with suppress(requests.RequestException):
-        return requests.get(endpoint, timeout=5).status_code < 500
-    return False
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free, and so is the one 10,000 above each, which SeaweedFS takes for gRPC."""
-    found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            port = random.randrange(20_000, 30_000)
-            with suppress(OSError):
-                for each in (port, port + 10_000):
-                    listener = held.enter_context(socket.socket())
-                    listener.bind(("127.0.0.1", each))
-                found.append(port)
-    return found
 
 
 def test_a_gib_lands_on_s3_in_little_memory(snav_sandbox: Sandbox, fast_s3: str) -> None:
     check(snav_sandbox, land_in_a_process(snav_sandbox, fast_s3))
+
+
+PARTS, PART_SIZE = 60, 4 * MIB
+ALL_BYTES = PARTS * PART_SIZE
+
+
+def test_60_parts_land_on_a_disk_in_little_memory(snav_sandbox: Sandbox, tmp_path: Path) -> None:
+    result = land_in_a_process(snav_sandbox, tmp_path.as_uri(), parts=PARTS, size=PART_SIZE)
+    check(snav_sandbox, result, least=ALL_BYTES)
+
+
+def test_60_parts_land_on_s3_in_the_memory_of_the_four_that_are_on_their_way(
+    snav_sandbox: Sandbox, fast_s3: str
+) -> None:
+    result = land_in_a_process(snav_sandbox, fast_s3, parts=PARTS, size=PART_SIZE)
+    # s3fs holds three blocks a file while it uploads one, and four files are uploaded side by side.
+    check(snav_sandbox, result, least=ALL_BYTES, limit=4 * 3 * BLOCK_BYTES + 32 * MIB)

@@ -40,7 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def trigger_for(export: Any, *, left: float = 60, **changes: Any) -> SalesNavigatorExportTrigger:
     given = {
         "export": export,
-        "remedies": Remedies().to_json(),
+        "max_running": Remedies().max_running,
         "poll_interval": 0.02,
         "max_poll_interval": 0.05,
         "deadline": now().timestamp() + left,

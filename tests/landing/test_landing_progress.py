@@ -1,0 +1,38 @@
+"""Whoever reads the log during a long download learns how far it has come, and is not flooded."""
+
+from __future__ import annotations
+
+from airflow_provider_snav.landing.progress import Progress
+
+MIB = 1024 * 1024
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, line: str, *arguments: object) -> None:
+        self.lines.append(line % arguments)
+
+
+def test_a_line_every_ten_seconds_says_files_bytes_and_rate() -> None:
+    log, now = Log(), 100.0
+    progress = Progress(60, log, lambda: now)
+    for second in range(1, 31):
+        now = 100.0 + second
+        progress.add(2 * MIB)
+        if second == 15:
+            progress.done()
+    assert log.lines == [
+        "Landed 0 of 60 files so far, 20.0 MiB, 2.0 MiB/s",
+        "Landed 1 of 60 files so far, 40.0 MiB, 2.0 MiB/s",
+        "Landed 1 of 60 files so far, 60.0 MiB, 2.0 MiB/s",
+    ]
+
+
+def test_a_short_download_says_nothing() -> None:
+    log = Log()
+    progress = Progress(1, log, lambda: 0.0)
+    progress.add(MIB)
+    progress.done()
+    assert log.lines == []

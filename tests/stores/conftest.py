@@ -1,0 +1,63 @@
+"""Every store a test can have on this machine, and a sandbox whose clock can jump."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import store_servers
+from store_landings import JumpingClock
+from store_servers import Lake, StoreServer
+from task_runs import IMPATIENT
+
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+from airflow_provider_snav.sandbox.server import Sandbox
+
+
+@pytest.fixture(scope="session", params=["disk", "s3", "sftp", "gs", "abfs"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
+    """Each in turn, running while it is tested."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "abfs":
+        command = store_servers.azurite_command()
+        if command is None:
+            pytest.skip(
+                "NOT TESTED: Azure Blob Storage, for want of its emulator, which needs node."
+                f" To have it: {store_servers.AZURITE}"
+            )
+        running = store_servers.azure(folder, command)
+    else:
+        running = {
+            "disk": store_servers.disk,
+            "s3": store_servers.s3,
+            "sftp": store_servers.sftp,
+            "gs": store_servers.gs,
+        }[request.param](folder)
+    with running as server:
+        server.attach()
+        yield server
+
+
+@pytest.fixture
+def lake(server: StoreServer) -> Iterator[Lake]:
+    yield Lake(server, uuid.uuid4().hex)
+    server.gate.open()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SalesNavigatorHook, "retry_policy", IMPATIENT)
+
+
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock()
+
+
+@pytest.fixture
+def snav_sandbox(clock: JumpingClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """The fixture everybody gets, with a clock of ours and jobs that are done at once."""
+    with Sandbox(clock=clock, speed=1e9) as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_SNAV_DEFAULT", sandbox.connection_json())
+        yield sandbox

@@ -1,0 +1,218 @@
+"""The same export on every store: its very bytes, or what lay there before."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from store_landings import JumpingClock, die_on_disk, kill, land, started
+from store_servers import Lake, Moment
+from task_runs import parts_of
+
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorDestinationError,
+    SalesNavigatorIncompleteDownloadError,
+    SalesNavigatorRowCountError,
+    SalesNavigatorServerError,
+)
+from airflow_provider_snav.sandbox.faults import Cut, WrongRowCount, http_error
+from airflow_provider_snav.sandbox.server import Sandbox
+
+MIB = 1024 * 1024
+NAMES = ["mine.part-0001.csv", "mine.part-0002.csv"]
+
+# What aiohttp says to gcsfs and adlfs, which hand it a block of 8 MiB at once.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+
+
+@pytest.fixture
+def export(snav_sandbox: Sandbox) -> Any:
+    """Two files, each larger than the block an upload is made of."""
+    snav_sandbox.settings.bulk_bytes = 9 * MIB
+    return parts_of(2)
+
+
+@pytest.fixture
+def lands(lake: Lake, export: Any) -> Callable[..., Any]:
+    return partial(land, export=export, destination=lake.destination, filename="mine")
+
+
+def exported(sandbox: Sandbox) -> dict[str, bytes]:
+    files = [file.read() for job in sandbox.jobs for file in sandbox.files(job)]
+    return dict(zip(NAMES, files, strict=True))
+
+
+def downloads(sandbox: Sandbox) -> list[int | None]:
+    return [request.status for request in sandbox.requests if request.kind == "download"]
+
+
+# --- whole ------------------------------------------------------------------------------------------------
+
+
+def test_an_export_lies_on_every_store_byte_for_byte(
+    snav_sandbox: Sandbox, lake: Lake, lands: Callable[..., Any]
+) -> None:
+    landed = lands()
+    files = lake.files()
+    assert files == exported(snav_sandbox)
+    assert [each["sha256"] for each in landed] == [hashlib.sha256(files[name]).hexdigest() for name in NAMES]
+
+
+def test_a_compressed_export_has_the_same_bytes_each_time_and_everywhere(
+    lake: Lake, lands: Callable[..., Any]
+) -> None:
+    first = lands(compression="gzip", manifest=True)
+    files = lake.files()
+    assert lands(compression="gzip", manifest=True) == first
+    assert lake.files() == files
+    assert sorted(files) == ["mine.manifest.json", *(f"{name}.gz" for name in NAMES)]
+
+
+def test_a_small_export_replaces_a_large_one(
+    snav_sandbox: Sandbox, lake: Lake, lands: Callable[..., Any]
+) -> None:
+    lands()
+    snav_sandbox.settings.bulk_bytes = 0
+    lands()
+    assert lake.files() == exported(snav_sandbox)
+
+
+def test_if_exists_fail_sees_what_lies_there(
+    snav_sandbox: Sandbox, lake: Lake, lands: Callable[..., Any]
+) -> None:
+    lake.put(NAMES[1], b"old")
+    with pytest.raises(AirflowFailException, match=r"already holds mine\.part-0002\.csv"):
+        lands(if_exists="fail")
+    assert downloads(snav_sandbox) == []
+
+
+def test_a_url_that_expires_in_the_middle_of_its_stream_is_renewed(
+    snav_sandbox: Sandbox, lake: Lake, lands: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    snav_sandbox.fault("download", Cut(after_bytes=8 * MIB + 1))
+    lands(max_parallel=1)
+    assert lake.files() == exported(snav_sandbox)
+    assert downloads(snav_sandbox) == [200, 200, 200]
+    assert "Download 1 of mine.part-0001.csv failed, asking for a new URL" in "".join(capsys.readouterr())
+
+
+# --- or nothing -------------------------------------------------------------------------------------------
+
+Arrange = Callable[[Sandbox, Lake, JumpingClock], None]
+
+
+def cut(sandbox: Sandbox, *_: Any) -> None:
+    sandbox.fault("download", Cut(after_bytes=8 * MIB + 1), times=None)
+
+
+def short(sandbox: Sandbox, *_: Any) -> None:
+    file = sandbox.files(sandbox.created_jobs[0].job_id)[0]
+    sandbox.fault("download", Cut(after_bytes=file.size - len(file.block), cleanly=True), times=None)
+
+
+def wrong_row_count(sandbox: Sandbox, *_: Any) -> None:
+    sandbox.fault("status", WrongRowCount(), times=None)
+
+
+def expired_in_the_middle(sandbox: Sandbox, _: Lake, clock: JumpingClock) -> None:
+    sandbox.fault("download", Cut(after_bytes=8 * MIB + 1))
+    clock.jumps_once = lambda: 200 in downloads(sandbox)
+
+
+def unavailable(sandbox: Sandbox, *_: Any) -> None:
+    sandbox.fault("download", http_error(503), times=None)
+
+
+def store_refuses_at_the_end(_: Sandbox, lake: Lake, __: JumpingClock) -> None:
+    lake.gate.refuse(Moment.PUBLISH)
+
+
+def store_is_full(_: Sandbox, lake: Lake, __: JumpingClock) -> None:
+    lake.gate.refuse(Moment.WRITE)
+
+
+FAULTS: dict[str, tuple[Arrange, type[Exception], str]] = {
+    "cut": (cut, SalesNavigatorIncompleteDownloadError, "broke off after 8388609 of"),
+    "short": (short, SalesNavigatorRowCountError, "rowCount says"),
+    "wrong rowCount": (wrong_row_count, SalesNavigatorRowCountError, "rowCount says"),
+    "expired in the middle": (expired_in_the_middle, AirflowFailException, "HTTP 401"),
+    "503": (unavailable, SalesNavigatorServerError, "HTTP 503"),
+    "store refuses at the end": (
+        store_refuses_at_the_end,
+        SalesNavigatorDestinationError,
+        r"mine\.part-0001\.csv could not be published",
+    ),
+    "store full": (store_is_full, SalesNavigatorDestinationError, "could not be written"),
+}
+
+
+@contextmanager
+def full_disk(lake: Lake) -> Iterator[None]:
+    """Where there is no server to say so: files end at 8 MiB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if lake.is_disk and lake.gate.moment is Moment.WRITE:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8 * MIB, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_is_published_and_the_old_files_stay_after(
+    snav_sandbox: Sandbox, clock: JumpingClock, lake: Lake, lands: Callable[..., Any], fault: str
+) -> None:
+    old = dict.fromkeys(NAMES, b"old") | {"others.csv": b"not ours"}
+    for name, content in old.items():
+        lake.put(name, content)
+    arrange, error, says = FAULTS[fault]
+    arrange(snav_sandbox, lake, clock)
+    with pytest.raises(error, match=says) as failure, full_disk(lake):
+        lands(max_parallel=1)
+    assert "Nothing was published; files of earlier runs are untouched." in str(failure.value)
+    assert lake.files() == old
+
+
+# --- killed -----------------------------------------------------------------------------------------------
+
+MOMENTS = {
+    "while the first file is written": (Moment.WRITE, NAMES[0]),
+    "while the second file is written": (Moment.WRITE, NAMES[1]),
+    "when all is sealed and nothing published": (Moment.PUBLISH, NAMES[0]),
+    "between two publications": (Moment.PUBLISH, NAMES[1]),
+}
+
+
+@pytest.mark.parametrize("when", MOMENTS)
+def test_a_landing_killed_publishes_no_half_and_its_retry_leaves_exactly_one_export(
+    snav_sandbox: Sandbox, lake: Lake, export: Any, lands: Callable[..., Any], when: str
+) -> None:
+    moment, name = MOMENTS[when]
+    for each in NAMES:
+        lake.put(each, b"old")
+    arguments = {
+        "export": export,
+        "destination": lake.destination,
+        "filename": "mine",
+        "max_parallel": 1,
+    }
+    if lake.is_disk:
+        process = started(partial(die_on_disk, name, moment), **arguments)
+        process.join(timeout=60)
+    else:
+        lake.gate.hold(moment, name)
+        process = started(lake.server.attach, **arguments)
+        assert lake.gate.reached.wait(timeout=60)
+    kill(process)
+    lake.gate.open()
+    published = 1 if when == "between two publications" else 0
+    new = exported(snav_sandbox)
+    assert lake.visible() == {each: new[each] if each in NAMES[:published] else b"old" for each in NAMES}
+    lands()
+    assert lake.files() == new
