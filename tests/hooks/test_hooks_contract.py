@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -104,8 +105,9 @@ def _nullable_as_in_json_schema(node: Any) -> Any:
 @pytest.fixture(scope="session")
 def description() -> Mapping[str, Any]:
     if not DESCRIPTION.is_file():
-        pytest.fail(
-            f"The OpenAPI description is not there: {DESCRIPTION}. Every call is checked against it; put the"
+        # Not ours to commit: a stranger's clone is without it, our own CI never is.
+        (pytest.fail if "CI" in os.environ else pytest.skip)(
+            "NOT TESTED: the OpenAPI description is not there. Every call is checked against it; put the"
             " reference folder beside the checkout, as ../shared/reference."
         )
     normal: Mapping[str, Any] = _nullable_as_in_json_schema(yaml.safe_load(DESCRIPTION.read_text("utf-8")))
