@@ -20,7 +20,6 @@ from airflow_provider_snav.api.associations import (
     association_results,
 )
 from airflow_provider_snav.api.errors import SalesNavigatorServerError
-from airflow_provider_snav.api.exchange import Call, Credential, Reply, Response, Step
 from airflow_provider_snav.api.models import (
     Contract,
     Export,
@@ -34,6 +33,7 @@ from airflow_provider_snav.api.models import (
     crm_instance_urn,
 )
 from airflow_provider_snav.api.windows import to_ms
+from airflow_provider_snav.api.wire import Call, Credential, Reply, Response, Step
 
 _ACTIONS = {
     ExportType.ACTIVITY: "exportActivityData",

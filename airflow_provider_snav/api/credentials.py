@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airflow_provider_snav.api.errors import SalesNavigatorCredentialError
-from airflow_provider_snav.api.exchange import Call, Credential, Response, Token
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.wire import Call, Credential, Response, Token
 
 _DEFAULT_LIFE = 1800
 _MARGIN_SECONDS = 60

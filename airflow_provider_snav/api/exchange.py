@@ -10,41 +10,38 @@ Request       a Response, or a NoAnswer when there was none
 Sleep         nothing
 ============  =====================================================
 
-It returns what the call's ``parse`` made of the answer, or raises one typed error. Status codes and
-bodies follow LinkedIn's shared error-handling page; see api-notes, sections 4 to 6.
+It returns what the call's ``parse`` made of the answer, or raises one typed error.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import re
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from enum import StrEnum
-from typing import Any, Generic, TypeAlias, TypeVar
-from urllib.parse import parse_qsl, quote_plus, urljoin
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urljoin
 
 from airflow_provider_snav.api import errors, restli
+from airflow_provider_snav.api.refusals import failure, unreadable
+from airflow_provider_snav.api.wire import (
+    Call,
+    Credential,
+    NeedToken,
+    NoAnswer,
+    Reply,
+    Request,
+    Response,
+    Sleep,
+    Step,
+    Token,
+)
 
 T = TypeVar("T")
 
-_REQUEST_IDS = ("x-li-uuid", "x-li-request-id", "x-li-fabric")
 MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REVOKED = 65601
 _JUST_MINTED_SECONDS = 60
-
-
-class Credential(StrEnum):
-    """LinkedIn's two token families."""
-
-    MEMBER = "member"
-    """3-legged: contracts, analytics exports, sales access tokens."""
-    APPLICATION = "application"
-    """2-legged: CRM validation, profile associations."""
-
 
 _RENEW = {
     Credential.MEMBER: "The member access token is no longer good: put a new one in the connection's"
@@ -52,100 +49,6 @@ _RENEW = {
     Credential.APPLICATION: "LinkedIn refused the application token: check login (OAuth client id) and"
     " client_secret of the connection, and that the application has this API.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A bearer token.
-
-    :param age: seconds since this process minted it, None when it came with the connection.
-    """
-
-    value: str = field(repr=False)
-    age: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NeedToken:
-    """The driver must supply a token of this family, other than ``refused`` if it can."""
-
-    credential: Credential
-    refused: Token | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request. ``url`` and ``body`` go out byte for byte."""
-
-    method: str
-    url: str = field(repr=False)
-    headers: Mapping[str, str]
-    body: bytes | None = field(default=None, repr=False)
-    token: Token | None = None
-    stream: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One HTTP answer.
-
-    :param headers: names in lower case.
-    :param body: all of it; empty for a 2xx answer to a streaming request, whose bytes are read later.
-    :param received_at: when it came, aware; the core has no clock of its own.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    received_at: dt.datetime
-
-    def json(self) -> Any:
-        """:raises ValueError: the body is not JSON."""
-        return json.loads(self.body)
-
-    @property
-    def request_ids(self) -> dict[str, str]:
-        return {name: self.headers[name] for name in _REQUEST_IDS if name in self.headers}
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """The network failed; ``reason`` names the failure and holds no URL."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Wait this long, in seconds, and say why at INFO."""
-
-    seconds: float
-    reason: str
-
-
-Step: TypeAlias = NeedToken | Request | Sleep
-Reply: TypeAlias = Token | Response | NoAnswer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One documented operation with its arguments filled in; see ``calls.py``.
-
-    :param summary: what it does, for messages: "read the status of analytics export job 7".
-    :param target: encoded path and query below the API base, or a whole URL.
-    :param body: JSON (a mapping) or a form already encoded (bytes).
-    :param credential: the token family it needs, None for the token endpoint itself.
-    :param parse: makes the result from a 2xx answer; KeyError, TypeError or ValueError mean it is unreadable.
-    :param hint: what to do when LinkedIn does not grant it.
-    """
-
-    summary: str
-    method: str
-    target: str = field(repr=False)
-    parse: Callable[[Response], T] = field(repr=False)
-    credential: Credential | None
-    body: Mapping[str, Any] | bytes | None = field(default=None, repr=False)
-    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +102,8 @@ def exchange(
         if isinstance(reply, Response) and 200 <= reply.status < 300:
             try:
                 return call.parse(reply)
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as unreadable:
-                error = _unreadable(call, reply, unreadable)
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as cause:
+                error = unreadable(call, reply, cause)
         else:
             error = failure(call, reply, token)
         if isinstance(error, errors.SalesNavigatorAuthenticationError) and token and call.credential:
@@ -294,118 +197,3 @@ def _follow(
         except ValueError:
             url = ""  # as no URL at all it is refused, with the same message
     raise errors.SalesNavigatorHostError(f"The download was redirected more than {MAX_REDIRECTS} times.")
-
-
-def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesNavigatorError:
-    """The typed error for an answer that is not 2xx, or for none at all."""
-    if not isinstance(reply, Response):
-        reason = reply.reason if isinstance(reply, NoAnswer) else "no answer"
-        return errors.SalesNavigatorConnectionError(f"Could not {call.summary}: {reason}.")
-    answered = _error_body(reply, _secrets(call, token))
-    said = answered or {}
-    service_error_code, code = said.get("serviceErrorCode"), said.get("code")
-    details: dict[str, Any] = {
-        "status_code": reply.status,
-        "service_error_code": service_error_code if isinstance(service_error_code, int) else None,
-        "code": code if isinstance(code, str) else None,
-        "request_ids": reply.request_ids,
-    }
-    message = _said(call, said, details)
-    if reply.status == 429:
-        return _rate_limit(message, str(said.get("message", "")), reply, details)
-    if call.credential is None and 400 <= reply.status < 500:
-        return errors.SalesNavigatorAuthenticationError(f"{message} {call.hint}".rstrip(), **details)
-    if reply.status == 403:
-        return errors.SalesNavigatorPermissionError(f"{message} {call.hint}".rstrip(), **details)
-    if reply.status == 404 and answered is None:
-        # A gateway's page, say: not LinkedIn's word that there is no such job or match.
-        return errors.SalesNavigatorServerError(
-            f"{message} This 404 is not an answer of Sales Navigator: check the connection's host, and any"
-            " proxy on the way.",
-            **details,
-        )
-    kind: type[errors.SalesNavigatorApiError] = {
-        401: errors.SalesNavigatorAuthenticationError,
-        404: errors.SalesNavigatorNotFoundError,
-    }.get(reply.status, errors.SalesNavigatorBadRequestError)
-    return (errors.SalesNavigatorServerError if reply.status >= 500 else kind)(message, **details)
-
-
-def _secrets(call: Call[Any], token: Token | None) -> list[str]:
-    """What was sent and must not come back in a message."""
-    form = parse_qsl(call.body.decode()) if isinstance(call.body, bytes) else []
-    sent = [value for name, value in form if name in ("client_secret", "refresh_token")]
-    sent += [token.value] if token else []
-    # Sent in this form, it may be echoed in this form.
-    return sent + [quoted for value in sent if (quoted := quote_plus(value)) != value]
-
-
-def _error_body(reply: Response, secrets: list[str]) -> dict[str, Any] | None:
-    """What LinkedIn says, without secrets; None for a body that is not Rest.li's."""
-    try:
-        body = reply.json() if reply.body.strip() else {}
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
-        return None
-    return {name: _clean(value, secrets) if isinstance(value, str) else value for name, value in body.items()}
-
-
-def _clean(text: str, secrets: list[str]) -> str:
-    """The text on one line, without secrets and without anything that may be a signed URL."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return " ".join("***" if "://" in word or "?" in word.rstrip("?") else word for word in text.split())
-
-
-def _said(call: Call[Any], body: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-    """One sentence: what was tried, the status, LinkedIn's words, the ids its support asks for."""
-    words = body.get("message") or body.get("error_description") or body.get("error")
-    if not isinstance(words, str):
-        words = "no Rest.li error body came with it"
-    codes = [f"HTTP {details['status_code']}"]
-    if details["service_error_code"] is not None:
-        codes.append(f"serviceErrorCode {details['service_error_code']}")
-    if details["code"]:
-        codes.append(f"code {details['code']}")
-    ids = "".join(f" {name}={value}" for name, value in details["request_ids"].items())
-    return (
-        f"Could not {call.summary} ({', '.join(codes)}): {words[:500].rstrip('.')}.{ids and f' [{ids[1:]}]'}"
-    )
-
-
-def _unreadable(call: Call[Any], reply: Response, cause: Exception) -> errors.SalesNavigatorServerError:
-    kind = reply.headers.get("content-type", "no content type")
-    return errors.SalesNavigatorServerError(
-        f"Could not {call.summary}: LinkedIn answered HTTP {reply.status} with a body that cannot be read"
-        f" ({kind}, {len(reply.body)} bytes; {type(cause).__name__}).",
-        status_code=reply.status,
-        request_ids=reply.request_ids,
-    )
-
-
-def _rate_limit(
-    message: str, words: str, reply: Response, details: dict[str, Any]
-) -> errors.SalesNavigatorRateLimitError:
-    daily = re.search(r"\bDAY\b", words) is not None
-    retry_after = _retry_after(reply)
-    if daily:
-        midnight = (reply.received_at.astimezone(dt.UTC) + dt.timedelta(days=1)).replace(
-            hour=0, minute=0, second=0, microsecond=0
-        )
-        retry_after = (midnight - reply.received_at).total_seconds()
-        message += f" The daily budget resets at {midnight:%Y-%m-%dT%H:%MZ}; nothing can be sent before."
-    elif retry_after:
-        message += f" LinkedIn asks to wait {retry_after:g} seconds."
-    return errors.SalesNavigatorRateLimitError(message, **details, retry_after=retry_after, daily=daily)
-
-
-def _retry_after(reply: Response) -> float | None:
-    """Seconds to wait as the Retry-After header says, a number or a date; None without a readable one."""
-    value = reply.headers.get("retry-after", "")
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - reply.received_at).total_seconds())
-    except (TypeError, ValueError):
-        return None

@@ -40,18 +40,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorNotFoundError,
     SalesNavigatorPartialError,
 )
-from airflow_provider_snav.api.exchange import (
-    Call,
-    Credential,
-    NeedToken,
-    Reply,
-    Request,
-    RetryPolicy,
-    Sleep,
-    Step,
-    exchange,
-    open_download,
-)
+from airflow_provider_snav.api.exchange import RetryPolicy, exchange, open_download
 from airflow_provider_snav.api.models import (
     DOCUMENTED_CRM_INSTANCE,
     Contract,
@@ -64,6 +53,8 @@ from airflow_provider_snav.api.models import (
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.steps import Finished, resume
 from airflow_provider_snav.api.windows import Window, parse_time
+from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Request, Sleep, Step
+from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import (
@@ -91,16 +82,9 @@ class _Hook(BaseHook):
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
-        """The connection form before Airflow 3.2; later ones read the provider info."""
-        return {
-            "hidden_fields": ["port", "schema"],
-            "relabeling": {
-                "password": "Member access token",
-                "login": "OAuth client id",
-                "host": "API base URL",
-            },
-            "placeholders": {"host": "https://api.linkedin.com/v2"},
-        }
+        """The connection form before Airflow 3.2; later ones read the provider info themselves."""
+        kinds: Any = get_provider_info()["connection-types"]
+        return {name.replace("-", "_"): value for name, value in kinds[0]["ui-field-behaviour"].items()}
 
     def _missing_connection(self) -> SalesNavigatorConfigurationError:
         return SalesNavigatorConfigurationError(

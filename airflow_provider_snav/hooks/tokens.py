@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from airflow_provider_snav.api.credentials import Grant, Minted, Offer
-from airflow_provider_snav.api.exchange import Token
+from airflow_provider_snav.api.wire import Token
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorIncompleteDownloadError,
 )
-from airflow_provider_snav.api.exchange import NoAnswer, Request, Response, Token
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.wire import NoAnswer, Request, Response, Token
 from airflow_provider_snav.hooks.failures import reason
 
 CHUNK_BYTES = 1 << 20

@@ -22,9 +22,9 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorNotFoundError,
     SalesNavigatorRowCountError,
 )
-from airflow_provider_snav.api.exchange import Credential
 from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, JobStatus, Slice
 from airflow_provider_snav.api.windows import to_text
+from airflow_provider_snav.api.wire import Credential
 from airflow_provider_snav.landing.compress import SUFFIXES, CompressionKind, compressor
 from airflow_provider_snav.landing.names import belongs_to, file_names, manifest_name
 from airflow_provider_snav.landing.progress import Progress
@@ -281,9 +281,14 @@ class Landing:
             self._touched.append(manifest)
             self._remove([manifest])
         for part, file in zip(parts, files, strict=True):
-            # Before: a store that copies may have revealed the file and fail all the same.
+            stage = self._stages[part.path.name]
+            try:
+                stage.publish()
+            except SalesNavigatorDestinationError:
+                if not stage.is_atomic:
+                    self._touched.append(part.path.name)
+                raise
             self._touched.append(part.path.name)
-            self._stages[part.path.name].publish()
             with reporting_refusal(file.uri, "measured"):
                 stored = part.path.fs.size(part.path.path)
             if stored != file.bytes:

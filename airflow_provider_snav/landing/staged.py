@@ -109,6 +109,9 @@ class Stage(ABC):
     _staged: str
     """What to look for on the store, should it have to be removed by hand."""
 
+    is_atomic = False
+    """Whether a ``publish`` that fails has certainly published nothing."""
+
     def __init__(self, path: ObjectStoragePath, attempt: str) -> None:
         self.uri = uri_of(path)
         self._target = path.path
@@ -169,6 +172,8 @@ class Stage(ABC):
 class _Upload(Stage):
     """Bytes go to the final name, in an upload the store shows to no one until it is committed."""
 
+    is_atomic = True
+
     def _open(self, protocol: str, attempt: str) -> Any:
         self._staged = f"the incomplete upload of {self.uri}"
         return self._fs.open(self._target, "wb", autocommit=False, block_size=BLOCK_BYTES)
@@ -191,7 +196,7 @@ class _TemporarySibling(Stage):
     def _open(self, protocol: str, attempt: str) -> Any:
         self._temporary = f"{self._folder}/.{self._name}.{attempt}.staged"
         self._staged = f"the temporary file {self._temporary}"
-        self._local = protocol in _LOCAL_PROTOCOLS
+        self._local = self.is_atomic = protocol in _LOCAL_PROTOCOLS
         if protocol in _FOLDER_PROTOCOLS:
             self._fs.makedirs(self._folder, exist_ok=True)
         # A block means something else to others: sshfs makes it the size of a packet servers then refuse.

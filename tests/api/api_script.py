@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.exchange import NeedToken, NoAnswer, Request, Response, Sleep, Token
 from airflow_provider_snav.api.steps import Finished, resume
+from airflow_provider_snav.api.wire import NeedToken, NoAnswer, Request, Response, Sleep, Token
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 TOKEN = Token("AQX-connection-token")

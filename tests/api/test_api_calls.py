@@ -20,7 +20,7 @@ from airflow_provider_snav.api.associations import (
     batches,
 )
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorServerError
-from airflow_provider_snav.api.exchange import Call, Credential, RetryPolicy, exchange
+from airflow_provider_snav.api.exchange import RetryPolicy, exchange
 from airflow_provider_snav.api.models import (
     Contract,
     Export,
@@ -32,6 +32,7 @@ from airflow_provider_snav.api.models import (
 )
 from airflow_provider_snav.api.restli import encode, encode_query
 from airflow_provider_snav.api.windows import from_ms
+from airflow_provider_snav.api.wire import Call, Credential
 
 CONTRACT = "urn:li:contract:123456"
 CRM = "urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_snav.api.credentials import Grant, Minted, offer
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorCredentialError
-from airflow_provider_snav.api.exchange import Credential, RetryPolicy, Token, exchange
+from airflow_provider_snav.api.exchange import RetryPolicy, exchange
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.wire import Credential, Token
 
 FIELDS = {
     "access_token": "the-access-token",

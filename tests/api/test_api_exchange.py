@@ -15,20 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_snav.api import errors
-from airflow_provider_snav.api.exchange import (
-    MAX_REDIRECTS,
-    Call,
-    Credential,
-    NeedToken,
-    NoAnswer,
-    Request,
-    Response,
-    RetryPolicy,
-    Token,
-    exchange,
-    open_download,
-)
+from airflow_provider_snav.api.exchange import MAX_REDIRECTS, RetryPolicy, exchange, open_download
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.wire import Call, Credential, NeedToken, NoAnswer, Request, Response, Token
 
 BASE = "https://api.linkedin.com/v2"
 CALL: Call[Any] = Call(

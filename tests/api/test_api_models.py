@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.exchange import Response
 from airflow_provider_snav.api.models import (
     MAX_SLICES,
     Contract,
@@ -27,6 +26,7 @@ from airflow_provider_snav.api.models import (
     has_failed,
 )
 from airflow_provider_snav.api.windows import Window, from_ms
+from airflow_provider_snav.api.wire import Response
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

@@ -25,7 +25,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorPermissionError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.api.exchange import Call, RetryPolicy
+from airflow_provider_snav.api.exchange import RetryPolicy
+from airflow_provider_snav.api.wire import Call
 from airflow_provider_snav.hooks.associations import BATCHES_IN_FLIGHT, associate
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.hooks.tokens import forget_tokens

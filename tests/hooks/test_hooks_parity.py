@@ -36,8 +36,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRateLimitError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.api.exchange import Call, Credential, Response
 from airflow_provider_snav.api.models import ExportJob
+from airflow_provider_snav.api.wire import Call, Credential, Response
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.hooks.tokens import forget_tokens
 

@@ -19,7 +19,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorCredentialError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.api.exchange import Call, Credential
+from airflow_provider_snav.api.wire import Call, Credential
 from airflow_provider_snav.hooks import tokens
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 

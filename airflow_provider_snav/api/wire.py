@@ -1,0 +1,120 @@
+"""The words the core and its drivers share: what is asked for, sent and received.
+
+Nothing here decides anything. ``repr`` of none of them shows a token, a URL, a header or a body.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+_REQUEST_IDS = ("x-li-uuid", "x-li-request-id", "x-li-fabric")
+
+
+class Credential(StrEnum):
+    """LinkedIn's two token families."""
+
+    MEMBER = "member"
+    """3-legged: contracts, analytics exports, sales access tokens."""
+    APPLICATION = "application"
+    """2-legged: CRM validation, profile associations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token.
+
+    :param age: seconds since this process minted it, None when it came with the connection.
+    """
+
+    value: str = field(repr=False)
+    age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NeedToken:
+    """The driver must supply a token of this family, other than ``refused`` if it can."""
+
+    credential: Credential
+    refused: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. ``url`` and ``body`` go out byte for byte."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes | None = field(default=None, repr=False)
+    token: Token | None = None
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer.
+
+    :param headers: names in lower case.
+    :param body: all of it; empty for a 2xx answer to a streaming request, whose bytes are read later.
+    :param received_at: when it came, aware; the core has no clock of its own.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: dt.datetime
+
+    def json(self) -> Any:
+        """:raises ValueError: the body is not JSON."""
+        return json.loads(self.body)
+
+    @property
+    def request_ids(self) -> dict[str, str]:
+        return {name: self.headers[name] for name in _REQUEST_IDS if name in self.headers}
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The network failed; ``reason`` names the failure and holds no URL."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait this long, in seconds, and say why at INFO."""
+
+    seconds: float
+    reason: str
+
+
+Step: TypeAlias = NeedToken | Request | Sleep
+Reply: TypeAlias = Token | Response | NoAnswer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One documented operation with its arguments filled in; see ``calls.py``.
+
+    :param summary: what it does, for messages: "read the status of analytics export job 7".
+    :param target: encoded path and query below the API base, or a whole URL.
+    :param body: JSON (a mapping) or a form already encoded (bytes).
+    :param credential: the token family it needs, None for the token endpoint itself.
+    :param parse: makes the result from a 2xx answer; KeyError, TypeError or ValueError mean it is unreadable.
+    :param hint: what to do when LinkedIn does not grant it.
+    """
+
+    summary: str
+    method: str
+    target: str = field(repr=False)
+    parse: Callable[[Response], T] = field(repr=False)
+    credential: Credential | None
+    body: Mapping[str, Any] | bytes | None = field(default=None, repr=False)
+    hint: str = ""
