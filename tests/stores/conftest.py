@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 
@@ -13,6 +14,9 @@ from task_runs import IMPATIENT
 
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.sandbox.server import Sandbox
+
+# Its threads say goodbye when the process ends, to a stream pytest has closed by then.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session", params=["disk", "s3", "sftp", "gs", "abfs"])
