@@ -13,7 +13,6 @@ from typing import Final
 from airflow import __version__ as _airflow_version
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
     AirflowFailException,
     AirflowNotFoundException,
     AirflowSensorTimeout,
@@ -22,7 +21,6 @@ from airflow.providers.common.compat.sdk import (
     BaseHook,
     BaseOperator,
     BaseSensorOperator,
-    Connection,
     Context,
     ObjectStoragePath,
     PokeReturnValue,
@@ -51,7 +49,6 @@ async def amask_secret(secret: str) -> None:
 
 __all__ = [
     "HAS_STATE_STORES",
-    "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
@@ -61,7 +58,6 @@ __all__ = [
     "BaseOperator",
     "BaseSensorOperator",
     "BaseTrigger",
-    "Connection",
     "Context",
     "ObjectStoragePath",
     "PokeReturnValue",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from calendar import timegm
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pendulum
 
@@ -25,6 +26,10 @@ OLDEST_YEARS = 2
 LEAST_MILLISECONDS = 10**11
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+Time: TypeAlias = str | int | dt.datetime
+"""A time as a DAG author may write it; see :func:`parse_time`."""
 
 
 def to_ms(moment: dt.datetime) -> int:
@@ -43,7 +48,7 @@ def to_text(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def parse_time(value: str | int | dt.datetime, name: str) -> dt.datetime:
+def parse_time(value: Time, name: str) -> dt.datetime:
     """Read one time as a DAG author may write it.
 
     :param value: an aware datetime, epoch milliseconds (int or digits), or ISO 8601 text. Text without

@@ -7,12 +7,10 @@ those decisions over requests and over aiohttp, and are otherwise the same.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import random
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -52,7 +50,7 @@ from airflow_provider_snav.api.models import (
 )
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.steps import Finished, resume
-from airflow_provider_snav.api.windows import Window, parse_time
+from airflow_provider_snav.api.windows import Time, Window, parse_time
 from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Request, Sleep, Step
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
@@ -95,15 +93,15 @@ class _Hook(BaseHook):
     def _exchange(self, call: Call[T], settings: Settings) -> Generator[Step, Reply, T]:
         return exchange(call, settings.base_url, self.retry_policy, random.random)
 
-    def _all_contracts(self, settings: Settings) -> Generator[Step, Reply, list[Contract]]:
-        return calls.list_all_contracts(lambda call: self._exchange(call, settings))
+    def _contracts(
+        self, settings: Settings, reporting_access_only: bool
+    ) -> Generator[Step, Reply, list[Contract]]:
+        contracts = yield from calls.list_all_contracts(lambda call: self._exchange(call, settings))
+        return [each for each in contracts if each.has_reporting_access or not reporting_access_only]
 
     @staticmethod
     def _create_analytics_export(
-        export_type: str,
-        contract: str | int,
-        start_at: str | int | dt.datetime,
-        end_at: str | int | dt.datetime,
+        export_type: str, contract: str | int, start_at: Time, end_at: Time
     ) -> Call[ExportJob]:
         window = Window(parse_time(start_at, "start_at"), parse_time(end_at, "end_at"))
         window.check(now())
@@ -112,7 +110,7 @@ class _Hook(BaseHook):
         )
 
     def _create_crm_validation_export(
-        self, crm_instance: str | Sequence[str], export_start_at: str | int | dt.datetime | None
+        self, crm_instance: str | Sequence[str], export_start_at: Time | None
     ) -> Call[ExportJob]:
         start_at = None if export_start_at is None else parse_time(export_start_at, "export_start_at")
         if not is_documented_crm_instance(crm_instance_urn(crm_instance)):
@@ -153,15 +151,10 @@ class SalesNavigatorHook(_Hook):
 
         :param reporting_access_only: only those whose data the member may export.
         """
-        contracts = self._drive(self._all_contracts(self.settings))
-        return [each for each in contracts if each.has_reporting_access or not reporting_access_only]
+        return self._drive(self._contracts(self.settings, reporting_access_only))
 
     def create_analytics_export(
-        self,
-        export_type: str,
-        contract: str | int,
-        start_at: str | int | dt.datetime,
-        end_at: str | int | dt.datetime,
+        self, export_type: str, contract: str | int, start_at: Time, end_at: Time
     ) -> ExportJob:
         """Submit one job for exactly this closed range. Document: Sales Analytics Export Jobs.
 
@@ -177,9 +170,7 @@ class SalesNavigatorHook(_Hook):
         return self.run(calls.get_analytics_export(job_id, contract))
 
     def create_crm_validation_export(
-        self,
-        crm_instance: str | Sequence[str],
-        export_start_at: str | int | dt.datetime | None = None,
+        self, crm_instance: str | Sequence[str], export_start_at: Time | None = None
     ) -> ExportJob:
         """Submit one job for what went stale since. Document: Exporting CRM Data Validation.
 
@@ -202,9 +193,9 @@ class SalesNavigatorHook(_Hook):
         self, instance_id: str, partner: str, record_id: str
     ) -> ProfileAssociation | None:
         """The member one CRM record was matched with, None when LinkedIn has no match."""
-        key = ProfileAssociationKey(instance_id, partner, record_id)
+        key = {"instance_id": instance_id, "partner": partner, "record_id": record_id}
         try:
-            return self.run(calls.get_profile_association(ProfileAssociationKey.parse(asdict(key))))
+            return self.run(calls.get_profile_association(ProfileAssociationKey.parse(key)))
         except SalesNavigatorNotFoundError:
             return None
 
@@ -344,15 +335,10 @@ class SalesNavigatorAsyncHook(_Hook):
 
     async def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
         """See :meth:`SalesNavigatorHook.list_contracts`."""
-        contracts = await self._drive(self._all_contracts(await self._load()))
-        return [each for each in contracts if each.has_reporting_access or not reporting_access_only]
+        return await self._drive(self._contracts(await self._load(), reporting_access_only))
 
     async def create_analytics_export(
-        self,
-        export_type: str,
-        contract: str | int,
-        start_at: str | int | dt.datetime,
-        end_at: str | int | dt.datetime,
+        self, export_type: str, contract: str | int, start_at: Time, end_at: Time
     ) -> ExportJob:
         """See :meth:`SalesNavigatorHook.create_analytics_export`."""
         return await self.run(self._create_analytics_export(export_type, contract, start_at, end_at))
@@ -362,9 +348,7 @@ class SalesNavigatorAsyncHook(_Hook):
         return await self.run(calls.get_analytics_export(job_id, contract))
 
     async def create_crm_validation_export(
-        self,
-        crm_instance: str | Sequence[str],
-        export_start_at: str | int | dt.datetime | None = None,
+        self, crm_instance: str | Sequence[str], export_start_at: Time | None = None
     ) -> ExportJob:
         """See :meth:`SalesNavigatorHook.create_crm_validation_export`."""
         return await self.run(self._create_crm_validation_export(crm_instance, export_start_at))

@@ -229,7 +229,7 @@ class Landing:
         self._stages[part.path.name] = stage
         try:
             return self._write(part, url, stage)
-        except BaseException:
+        except BaseException:  # also when the task is killed: no upload may be left open
             stage.discard()
             raise
 
@@ -285,7 +285,7 @@ class Landing:
             try:
                 stage.publish()
             except SalesNavigatorDestinationError:
-                if not stage.is_atomic:
+                if stage.may_be_revealed():
                     self._touched.append(part.path.name)
                 raise
             self._touched.append(part.path.name)

@@ -109,9 +109,6 @@ class Stage(ABC):
     _staged: str
     """What to look for on the store, should it have to be removed by hand."""
 
-    is_atomic = False
-    """Whether a ``publish`` that fails has certainly published nothing."""
-
     def __init__(self, path: ObjectStoragePath, attempt: str) -> None:
         self.uri = uri_of(path)
         self._target = path.path
@@ -156,8 +153,12 @@ class Stage(ABC):
         self._settled = True
         try:
             self._remove()
-        except Exception:
+        except Exception:  # whatever it is, the error that led here is the one to report
             log.warning("Could not remove %s; it can be deleted", self._staged, exc_info=True)
+
+    def may_be_revealed(self) -> bool:
+        """Whether a ``publish`` that failed may have changed what lies there all the same."""
+        return False
 
     @abstractmethod
     def _open(self, protocol: str, attempt: str) -> Any: ...
@@ -171,8 +172,6 @@ class Stage(ABC):
 
 class _Upload(Stage):
     """Bytes go to the final name, in an upload the store shows to no one until it is committed."""
-
-    is_atomic = True
 
     def _open(self, protocol: str, attempt: str) -> Any:
         self._staged = f"the incomplete upload of {self.uri}"
@@ -196,7 +195,7 @@ class _TemporarySibling(Stage):
     def _open(self, protocol: str, attempt: str) -> Any:
         self._temporary = f"{self._folder}/.{self._name}.{attempt}.staged"
         self._staged = f"the temporary file {self._temporary}"
-        self._local = self.is_atomic = protocol in _LOCAL_PROTOCOLS
+        self._local = protocol in _LOCAL_PROTOCOLS
         if protocol in _FOLDER_PROTOCOLS:
             self._fs.makedirs(self._folder, exist_ok=True)
         # A block means something else to others: sshfs makes it the size of a packet servers then refuse.
@@ -208,7 +207,19 @@ class _TemporarySibling(Stage):
             # fsspec's own falls back to a copy, which a full disk would cut short over the old file.
             Path(self._temporary).replace(self._target)
         else:
+            self._before = self._look()
             self._fs.mv(self._temporary, self._target)
+
+    def may_be_revealed(self) -> bool:
+        """See :meth:`Stage.may_be_revealed`: a store that copies may fail after the copy."""
+        return not self._local and self._look() != self._before
+
+    def _look(self) -> object:
+        """What tells one content of the target from another; equal to nothing where the store fails."""
+        self._fs.invalidate_cache(self._folder)
+        with suppress(Exception):
+            return self._fs.ukey(self._target) if self._fs.exists(self._target) else None
+        return object()
 
     def _remove(self) -> None:
         # It is about to be deleted: that its last bytes cannot be written does not matter.

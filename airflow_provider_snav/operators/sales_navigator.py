@@ -28,7 +28,7 @@ from airflow_provider_snav.api.models import (
     crm_instance_urn,
     is_documented_crm_instance,
 )
-from airflow_provider_snav.api.windows import parse_time, split, to_text
+from airflow_provider_snav.api.windows import Time, parse_time, split, to_text
 from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.staged import open_stage
 from airflow_provider_snav.operators.association_keys import keys_of
@@ -63,8 +63,8 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         *,
         contract: str | int,
         export_type: str = "activity",
-        start_at: str | int | dt.datetime | None = None,
-        end_at: str | int | dt.datetime | None = None,
+        start_at: Time | None = None,
+        end_at: Time | None = None,
         window: dt.timedelta | None = None,
         lag: dt.timedelta = dt.timedelta(0),
         timeout: dt.timedelta = dt.timedelta(hours=6),
@@ -160,7 +160,7 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         self,
         *,
         crm_instance: str | Sequence[str],
-        export_start_at: str | int | dt.datetime | None = None,
+        export_start_at: Time | None = None,
         watermark: Asset | None = None,
         timeout: dt.timedelta = dt.timedelta(hours=12),
         poll_interval: Seconds = 60,

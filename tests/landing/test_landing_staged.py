@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from landing_stores import S3Store, Store
 
 from airflow_provider_snav._compat import ObjectStoragePath
@@ -219,6 +220,24 @@ parts = [staged(f"part-{number}.csv", 4) for number in range(40)]
 for part in parts:
     part.publish()
 """
+
+
+@pytest.mark.parametrize("refused", ["cp_file", "rm"], ids=["the copy", "the delete behind it"])
+def test_a_store_that_copies_is_asked_what_a_failed_publication_left(
+    memory_store: Store, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    land(memory_store.path("seats.csv"), b"yesterday")
+    stage = staged(memory_store.path("seats.csv"), b"today")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as store_with_a_rule:
+        store_with_a_rule.setattr(MemoryFileSystem, refused, refuse)
+        with pytest.raises(SalesNavigatorDestinationError):
+            stage.publish()
+    replaced = memory_store.visible() == {"seats.csv": b"today"}
+    assert stage.may_be_revealed() is replaced is (refused == "rm")
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak memory from /proc")
