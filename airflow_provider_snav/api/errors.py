@@ -25,8 +25,9 @@
         └── SalesNavigatorDestinationError         the store refused, or something lies there already
 
 ``retryable`` says whether trying the same thing again can help; operators turn an error that is
-not retryable into one Airflow does not retry. No message, attribute or ``repr`` here ever holds a
-token or a download URL.
+not retryable into one Airflow does not retry. ``section`` is where ``docs/errors.md`` says what to
+do; a task's last message names it. No message, attribute or ``repr`` here ever holds a token or a
+download URL.
 """
 
 from __future__ import annotations
@@ -36,9 +37,23 @@ from typing import Any, Self
 
 
 class SalesNavigatorError(Exception):
-    """Base of all errors raised by this package."""
+    """Base of all errors raised by this package.
+
+    :param retryable: None for what is true of the class.
+    """
 
     retryable: bool = True
+    section: str = "state-unknown"
+
+    def __init__(self, *args: object, retryable: bool | None = None) -> None:
+        super().__init__(*args)
+        if retryable is not None:
+            self.retryable = retryable
+
+    @property
+    def see(self) -> str:
+        """Where the documentation says what happened and what to do."""
+        return f"(see docs/errors.md#{self.section})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default a copy is made from args alone, which the classes with keywords refuse; a process
@@ -59,18 +74,25 @@ class SalesNavigatorConfigurationError(SalesNavigatorError, ValueError):
     """An argument or the connection is wrong; nothing was sent to LinkedIn."""
 
     retryable = False
+    section = "configuration"
 
 
 class SalesNavigatorWindowError(SalesNavigatorConfigurationError):
     """The export window breaks a rule of the analytics export documents."""
 
+    section = "window"
+
 
 class SalesNavigatorCredentialError(SalesNavigatorConfigurationError):
     """The connection has no credential of the kind this call needs."""
 
+    section = "credential"
+
 
 class SalesNavigatorHostError(SalesNavigatorConfigurationError):
     """A token would have been sent to a host that neither is LinkedIn's nor is named by the connection."""
+
+    section = "host"
 
 
 class SalesNavigatorApiError(SalesNavigatorError):
@@ -83,6 +105,8 @@ class SalesNavigatorApiError(SalesNavigatorError):
     :param request_ids: ``x-li-uuid``, ``x-li-request-id`` and ``x-li-fabric`` as answered; LinkedIn
         support asks for them.
     """
+
+    section = "api"
 
     def __init__(
         self,
@@ -109,24 +133,28 @@ class SalesNavigatorBadRequestError(SalesNavigatorApiError):
     """LinkedIn refused the request itself (400 and other 4xx without a class of their own)."""
 
     retryable = False
+    section = "bad-request"
 
 
 class SalesNavigatorAuthenticationError(SalesNavigatorApiError):
     """401: the token is missing, expired, revoked or invalid, and could not be renewed."""
 
     retryable = False
+    section = "authentication"
 
 
 class SalesNavigatorPermissionError(SalesNavigatorApiError):
     """403: the token is valid and lacks the scope or the role this call needs."""
 
     retryable = False
+    section = "permission"
 
 
 class SalesNavigatorNotFoundError(SalesNavigatorApiError):
     """404: no such job or record, or the job has expired (a job lives one week)."""
 
     retryable = False
+    section = "not-found"
 
 
 class SalesNavigatorRateLimitError(SalesNavigatorApiError):
@@ -135,6 +163,8 @@ class SalesNavigatorRateLimitError(SalesNavigatorApiError):
     :param retry_after: seconds to wait, when known.
     :param daily: True for a DAY limit, which resets at midnight UTC.
     """
+
+    section = "rate-limit"
 
     def __init__(
         self,
@@ -161,12 +191,16 @@ class SalesNavigatorRateLimitError(SalesNavigatorApiError):
 class SalesNavigatorServerError(SalesNavigatorApiError):
     """5xx, or a 2xx answer that cannot be read; the tries of this call are used up."""
 
+    section = "server"
+
 
 class SalesNavigatorPartialError(SalesNavigatorError):
     """LinkedIn failed on some keys of a batch and answered the others.
 
     :param results: one AssociationResult a key, in the order asked.
     """
+
+    section = "partial"
 
     def __init__(self, message: str, *, results: Sequence[Any]) -> None:
         super().__init__(message)
@@ -176,9 +210,21 @@ class SalesNavigatorPartialError(SalesNavigatorError):
 class SalesNavigatorConnectionError(SalesNavigatorError):
     """LinkedIn could not be reached; the tries of this call are used up."""
 
+    section = "connection"
+
 
 class SalesNavigatorExportError(SalesNavigatorError):
     """The export ended without a file."""
+
+    section = "export"
+
+
+_SECTIONS = {
+    "FAILED_DUE_TO_EXCEEDED_FILE_SIZE_ERROR": "exceeded-file-size",
+    "FAILED_DUE_TO_TIMED_OUT": "timed-out",
+    "FAILED_DUE_TO_DATA_DELAY": "data-delay",
+    "FAILED_DUE_TO_INTERNAL_ERROR": "internal-error",
+}
 
 
 class SalesNavigatorExportFailedError(SalesNavigatorExportError):
@@ -188,23 +234,31 @@ class SalesNavigatorExportFailedError(SalesNavigatorExportError):
     :param job_id: the job that failed.
     """
 
+    section = "export-failed"
+
     def __init__(self, message: str, *, status: str, job_id: int | None, retryable: bool = True) -> None:
-        super().__init__(message)
+        super().__init__(message, retryable=retryable)
         self.status = status
         self.job_id = job_id
-        self.retryable = retryable
+        self.section = _SECTIONS.get(status, self.section)
 
 
 class SalesNavigatorExportTimeoutError(SalesNavigatorExportError):
     """The export was not complete at the deadline; the job goes on at LinkedIn and expires by itself."""
 
+    section = "export-timeout"
+
 
 class SalesNavigatorLandingError(SalesNavigatorError):
     """A file could not be landed; nothing was published."""
 
+    section = "landing"
+
 
 class SalesNavigatorIncompleteDownloadError(SalesNavigatorLandingError):
     """The stream ended early, or is not the file its first bytes promise."""
+
+    section = "incomplete-download"
 
 
 class SalesNavigatorRowCountError(SalesNavigatorLandingError):
@@ -214,6 +268,8 @@ class SalesNavigatorRowCountError(SalesNavigatorLandingError):
     :param actual: CSV records counted, header excluded.
     """
 
+    section = "row-count"
+
     def __init__(self, message: str, *, expected: int, actual: int) -> None:
         super().__init__(message)
         self.expected = expected
@@ -222,3 +278,5 @@ class SalesNavigatorRowCountError(SalesNavigatorLandingError):
 
 class SalesNavigatorDestinationError(SalesNavigatorLandingError):
     """The store refused to be written or read, or something lies at the destination already."""
+
+    section = "destination"

@@ -121,7 +121,8 @@ class Landing:
         published = [name for name in self._existing() if not leftover_of(name)]
         if published and self._terms.if_exists == "fail":
             raise _already_there(self._folder, published)
-        jobs = [self._completed_job(part) for part in self._export.slices]
+        with ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-status") as pool:
+            jobs = list(pool.map(self._completed_job, self._export.slices))
         self.next_export_start_at = jobs[-1].next_export_start_at
         try:
             parts = self._parts(jobs)
@@ -234,7 +235,8 @@ class Landing:
             raise
 
     def _write(self, part: _Part, url: str, stage: Stage) -> LandedFile:
-        profile, packer, digest, size = CsvProfile(), compressor(self._terms.compression), sha256(), 0
+        profile, packer, digest = CsvProfile(), compressor(self._terms.compression), sha256()
+        received = size = 0
         with self._hook.download(url, self._credential) as download:
             for chunk in chain(unpack(download), [b""]):
                 if self._stop.is_set():
@@ -245,7 +247,8 @@ class Landing:
                     digest.update(packed)
                     stage.write(packed)
                     size += len(packed)
-                self._progress.add(len(chunk))
+                received += len(chunk)
+                self._progress.reached(part.path.name, received)
         profile.finish()
         stage.seal()
         self._progress.done()
@@ -321,9 +324,8 @@ class Landing:
 
 
 def _already_there(folder: ObjectStoragePath, names: Sequence[str]) -> SalesNavigatorDestinationError:
-    error = SalesNavigatorDestinationError(
+    return SalesNavigatorDestinationError(
         f"{uri_of(folder)} already holds {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}, and"
-        " if_exists='fail'. Remove them, or use if_exists='overwrite'."
+        " if_exists='fail'. Remove them, or use if_exists='overwrite'.",
+        retryable=False,
     )
-    error.retryable = False
-    return error

@@ -17,7 +17,8 @@ class Progress:
         self._files = files
         self._log = log
         self._lock = threading.Lock()
-        self._done = self._bytes = 0
+        self._done = 0
+        self._bytes: dict[str, int] = {}
         self._clock = clock
         self._began = self._told = clock()
 
@@ -26,14 +27,17 @@ class Progress:
         with self._lock:
             self._done += 1
 
-    def add(self, size: int) -> None:
-        """Count bytes of CSV; say so when ten seconds have passed since the last line."""
+    def reached(self, name: str, size: int) -> None:
+        """Note how many bytes of a file's CSV have come; say so every ten seconds.
+
+        A download that starts over counts anew.
+        """
         with self._lock:
-            self._bytes += size
+            self._bytes[name] = size
             now = self._clock()
             if now - self._told >= _SECONDS_BETWEEN_LINES:
                 self._told = now
-                mib = self._bytes / 2**20
+                mib = sum(self._bytes.values()) / 2**20
                 self._log.info(
                     "Landed %s of %s files so far, %.1f MiB, %.1f MiB/s",
                     self._done,

@@ -5,20 +5,17 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 
 from airflow_provider_snav.api.errors import (
     SalesNavigatorIncompleteDownloadError,
     SalesNavigatorLandingError,
 )
 
-MAX_HEADER_BYTES = 1024 * 1024
+MAX_HEADER_BYTES = 64 * 1024
 """Bytes held back to read the header from; no export has a header near this long."""
 
-# Twice as fast as two `in` tests, and the counter's speed on plain text is the speed of this search.
-_BLANK_LINE = re.compile(rb"\n\r*\n")
-
-_NEITHER_QUOTE_NOR_NEWLINE = bytes(set(range(256)) - set(b'"\n'))
+_ALL_BUT_MARKS = bytes(set(range(256)) - set(b'",\n'))
+_MARKS_OR_X = bytes(byte if byte in b'"\n' else ord("x") for byte in range(256))
 
 
 class CsvProfile:
@@ -85,40 +82,25 @@ class CsvProfile:
         self._count(rest)
 
     def _count(self, chunk: bytes) -> None:
-        if not chunk:
-            return
-        starts_blank = not self._in_record and chunk.startswith((b"\n", b"\r"))
-        if starts_blank or _BLANK_LINE.search(chunk):
-            self._count_with_blank_lines(chunk)
-            return
-        if b'"' in chunk:
-            self._count_marks(chunk.translate(None, _NEITHER_QUOTE_NOR_NEWLINE))
-        elif not self._in_quotes:
-            self._records += chunk.count(b"\n")
-        self._in_record = self._in_quotes or not chunk.rstrip(b"\r").endswith(b"\n")
-
-    def _count_marks(self, marks: bytes) -> None:
-        """Count the line breaks outside quotes in what is left of a chunk: its quotes and line breaks."""
-        # Two quotes side by side open and close (or close and open) with no line break between.
-        marks = (b'"' + marks if self._in_quotes else marks).replace(b'""', b"")
-        if b'"\n\n' not in marks:
-            # Each quoted text still here is then one line break long, and goes in a sweep: several times as
-            # fast as taking the text apart.
-            marks = marks.replace(b'"\n"', b"")
-        pieces = marks.split(b'"')
-        self._records += sum(piece.count(b"\n") for piece in pieces[::2])
-        self._in_quotes = len(pieces) % 2 == 0
-
-    def _count_with_blank_lines(self, chunk: bytes) -> None:
-        pieces = chunk.split(b'"')
-        # A quote stands for the quoted text it replaces: it makes its line a record, whatever was inside.
-        unquoted = b'"'.join(pieces[self._in_quotes :: 2]).replace(b"\r", b"")
-        lines = (b'"' if self._in_record else b"\n") + unquoted
-        while b"\n\n" in lines:
-            lines = lines.replace(b"\n\n", b"\n")
-        self._records += lines.count(b"\n") - (not self._in_record)
+        # Its quotes, commas and line breaks are a tenth of the text, and do for all that follows. Two
+        # quotes side by side open and close (or close and open) with nothing between.
+        pieces = chunk.translate(None, _ALL_BUT_MARKS).replace(b'""', b"").split(b'"')
+        unquoted = b'"'.join(pieces[self._in_quotes :: 2])
+        if b"\n\n" in (unquoted if self._in_record else b"\n" + unquoted):
+            # A blank line, or a record with neither comma nor quotes.
+            self._records += self._ended_in(chunk)
+        else:
+            self._records += unquoted.count(b"\n")
         self._in_quotes ^= len(pieces) % 2 == 0
-        self._in_record = self._in_quotes or not lines.endswith(b"\n")
+        if text := chunk.rstrip(b"\r"):
+            self._in_record = self._in_quotes or not text.endswith(b"\n")
+
+    def _ended_in(self, chunk: bytes) -> int:
+        """Count the records that end in a chunk, whatever is on their lines; five times as slow."""
+        pieces = chunk.translate(_MARKS_OR_X, b"\r").split(b'"')
+        # A quote stands for the quoted text it replaces: it makes its line a record, whatever was inside.
+        lines = (b'"' if self._in_record else b"") + b'"'.join(pieces[self._in_quotes :: 2])
+        return len(lines.split()) - (not lines.endswith(b"\n"))
 
 
 def _first_record(text: bytes) -> tuple[str, ...]:

@@ -7,22 +7,27 @@ parts the two: what is written and sealed lies on the store but is not visible u
 protocols               the staged bytes are                         publishing them is
 ======================  ===========================================  ====================================
 s3, s3a, s3n            a multipart upload                           one request, atomic
+abfs, abfss, adl, az    blocks of a blob that are in no list yet     one request, atomic
 gs, gcs                 a resumable upload                           one request, atomic [1]_
 file, local             a temporary sibling                          one ``rename(2)``, atomic
-sftp, ssh               a temporary sibling                          one rename, atomic, where the server
-                                                                     has OpenSSH's extension; else ``cp``
-all others, as abfs     a temporary sibling                          a copy on the server, then a delete
+sftp, ssh               a temporary sibling                          one rename, atomic [2]_
+all others              a temporary sibling                          the store's own move, often a copy on
+                                                                     the server, then a delete
 ======================  ===========================================  ====================================
 
 .. [1] Not in a zonal bucket (Rapid Storage), where gcsfs shows bytes as they are written.
+.. [2] By OpenSSH's extension ``posix-rename``, which most servers have. One without it is refused before
+   the first byte: SFTP's own rename replaces no file, and what sshfs does instead, ``cp`` in a shell, shows
+   half a file, and loses the new one where no shell is allowed.
 
 A process that is killed leaves its stage behind. Temporary siblings are found by :func:`leftover_of`. An
-abandoned upload is invisible but takes space: Google drops it after a week, S3 when the bucket has a
-lifecycle rule that aborts incomplete multipart uploads.
+abandoned upload is invisible but takes space: Google and Azure drop it after a week (Azure sooner, if the
+file is published meanwhile), S3 where the bucket has a lifecycle rule for incomplete multipart uploads.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from abc import ABC, abstractmethod
@@ -32,26 +37,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
+from airflow_provider_snav.landing.blocks import BLOCK_BYTES, AzureUpload, S3Upload
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 
-BLOCK_BYTES = 8 * 1024 * 1024
-"""How much of an upload is buffered, in bytes.
-
-S3 takes 10,000 parts of 5 MiB or more, Google multiples of 256 KiB: 8 MiB serves both and allows files of
-78 GiB. s3fs and adlfs hold three blocks at a time and would make them 50 MiB each.
-"""
-
-UNCOMMITTED_PROTOCOLS = ("s3", "s3a", "s3n", "gs", "gcs")
-"""Stores whose fsspec file keeps ``autocommit=False``. Others accept the keyword and publish all the same,
-or inherit a ``commit`` that does nothing, so support cannot be probed."""
+S3_PROTOCOLS = ("s3", "s3a", "s3n")
+AZURE_PROTOCOLS = ("abfs", "abfss", "adl", "az")
+GOOGLE_PROTOCOLS = ("gs", "gcs")
+"""Stores with uploads to commit, listed since support cannot be probed: some fsspec files accept
+``autocommit=False`` and publish all the same, or inherit a ``commit`` that does nothing."""
 
 _LOCAL_PROTOCOLS = ("", "file", "local")
-_FOLDER_PROTOCOLS = (*_LOCAL_PROTOCOLS, "sftp", "ssh")
-_BLOCK_PROTOCOLS = ("abfs", "abfss", "adl")
+_SSH_PROTOCOLS = ("sftp", "ssh")
 
 _ATTEMPT = re.compile(r"[\w-]+", re.ASCII)
 _LEFTOVER = re.compile(rf"\.(?P<name>.+)\.{_ATTEMPT.pattern}\.staged", re.ASCII)
@@ -62,13 +62,42 @@ def open_stage(path: ObjectStoragePath, *, attempt: str) -> Stage:
 
     :param path: where the file is to lie. Its folder is created where the store has real folders.
     :param attempt: tells this try from every other one at the same file: letters, digits, ``-``, ``_``.
-    :raises SalesNavigatorDestinationError: the store refused.
+    :raises SalesNavigatorDestinationError: the store refused, or cannot publish a file in one step.
     """
     if not _ATTEMPT.fullmatch(attempt):
         raise ValueError(f"attempt may hold letters, digits, - and _ only, not {attempt!r}")
-    if path.protocol in UNCOMMITTED_PROTOCOLS:
+    if path.protocol in _SSH_PROTOCOLS:
+        _check_rename(path, attempt)
+    if path.protocol in (*S3_PROTOCOLS, *AZURE_PROTOCOLS, *GOOGLE_PROTOCOLS):
         return _Upload(path, attempt)
     return _TemporarySibling(path, attempt)
+
+
+def _check_rename(path: ObjectStoragePath, attempt: str) -> None:
+    uri, missing = uri_of(path), f"{path.parent.path}/.{attempt}"
+    with reporting_refusal(uri, "opened for writing"):
+        fs = path.fs
+        found = asyncio.run_coroutine_threadsafe(_has_posix_rename(fs, missing), fs.loop).result()
+    if not found:
+        raise SalesNavigatorDestinationError(
+            f"{uri} cannot be published whole: this SFTP server lacks the extension posix-rename@openssh.com,"
+            " so it cannot put one file in the place of another in one step. Use another server or storage.",
+            retryable=False,
+        )
+
+
+async def _has_posix_rename(fs: Any, missing: str) -> bool:
+    from asyncssh import SFTPError, SFTPOpUnsupported
+
+    async with fs._pool.get() as channel:
+        try:
+            await channel.posix_rename(missing, missing)
+        except SFTPOpUnsupported:
+            return False
+        except SFTPError:
+            # That there is no such file, most likely: it was asked, and that is all.
+            return True
+    return True
 
 
 def leftover_of(name: str) -> str | None:
@@ -175,13 +204,17 @@ class _Upload(Stage):
 
     def _open(self, protocol: str, attempt: str) -> Any:
         self._staged = f"the incomplete upload of {self.uri}"
+        if protocol in S3_PROTOCOLS:
+            return S3Upload(self._fs, self._target)
+        if protocol in AZURE_PROTOCOLS:
+            return AzureUpload(self._fs, self._target, attempt)
         return self._fs.open(self._target, "wb", autocommit=False, block_size=BLOCK_BYTES)
 
     def _reveal(self) -> None:
         self._file.commit()
 
     def _remove(self) -> None:
-        # Left open, it would close itself when garbage collected, and start the upload anew to do so.
+        # Left open, gcsfs's would close itself when garbage collected, and start the upload anew to do so.
         self._file.closed = True
         self._file.discard()
 
@@ -196,11 +229,9 @@ class _TemporarySibling(Stage):
         self._temporary = f"{self._folder}/.{self._name}.{attempt}.staged"
         self._staged = f"the temporary file {self._temporary}"
         self._local = protocol in _LOCAL_PROTOCOLS
-        if protocol in _FOLDER_PROTOCOLS:
+        if self._local or protocol in _SSH_PROTOCOLS:
             self._fs.makedirs(self._folder, exist_ok=True)
-        # A block means something else to others: sshfs makes it the size of a packet servers then refuse.
-        options = {"block_size": BLOCK_BYTES} if protocol in _BLOCK_PROTOCOLS else {}
-        return self._fs.open(self._temporary, "wb", **options)
+        return self._fs.open(self._temporary, "wb")
 
     def _reveal(self) -> None:
         if self._local:

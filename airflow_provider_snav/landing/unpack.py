@@ -209,6 +209,4 @@ def _broken(how: str) -> SalesNavigatorIncompleteDownloadError:
 
 
 def _unusable(how: str) -> SalesNavigatorLandingError:
-    error = SalesNavigatorLandingError(f"The download {how}. A retry will not change that.")
-    error.retryable = False
-    return error
+    return SalesNavigatorLandingError(f"The download {how}. A retry will not change that.", retryable=False)

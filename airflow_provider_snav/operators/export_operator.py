@@ -6,16 +6,18 @@ import datetime as dt
 from abc import abstractmethod
 from contextlib import closing
 from math import inf
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import BaseOperator, Context, conf
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
 from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import PollSchedule, Report
 from airflow_provider_snav.operators.durable import TaskMemory
-from airflow_provider_snav.operators.export_run import ExportRun, reporting
+from airflow_provider_snav.operators.reporting import reporting
+
+if TYPE_CHECKING:
+    from airflow_provider_snav.api.polling import PollSchedule
+    from airflow_provider_snav.operators.export_run import ExportRun
 
 Seconds: TypeAlias = float | int | dt.timedelta
 
@@ -101,6 +103,8 @@ class ExportOperator(BaseOperator):
         self, context: Context, event: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
         """Go on where the trigger stopped waiting."""
+        from airflow_provider_snav.api.polling import Report
+
         with reporting(lambda _: "A retry goes on with the jobs this task remembers, if Airflow keeps them."):
             report = Report.from_event(event)
             self.log.info("The trigger waited: %s", report.post_mortem())
@@ -156,7 +160,9 @@ class ExportOperator(BaseOperator):
         )
 
     def _run(self, export: Export, memory: TaskMemory, *, deadline: dt.datetime) -> ExportRun:
+        from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+        from airflow_provider_snav.operators.export_run import ExportRun
 
         remedies = Remedies(self.split_on_failure, self.max_resubmissions, self.resubmit_delay)
         return ExportRun(
@@ -177,6 +183,8 @@ def poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:
 
     :raises SalesNavigatorConfigurationError: not positive, or not numbers.
     """
+    from airflow_provider_snav.api.polling import PollSchedule
+
     try:
         quick, slow = (
             each.total_seconds() if isinstance(each, dt.timedelta) else float(each)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav._compat import AirflowFailException
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConnectionError,
@@ -40,18 +37,6 @@ from airflow_provider_snav.api.steps import Finished, resume
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
     from airflow_provider_snav.operators.durable import TaskMemory
-
-
-@contextmanager
-def reporting(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
-    """Complete every error with what became of the export; Airflow retries only what a retry can mend."""
-    try:
-        yield
-    except SalesNavigatorError as error:
-        error.because(fate(error))
-        if error.retryable:
-            raise
-        raise AirflowFailException(str(error)) from error
 
 
 class ExportRun:

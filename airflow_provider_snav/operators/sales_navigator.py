@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any
 from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
-from airflow_provider_snav.api.associations import AssociationResult, ProfileAssociationKey
+from airflow_provider_snav.api.associations import (
+    AssociationResult,
+    ProfileAssociation,
+    ProfileAssociationKey,
+)
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorError,
@@ -31,9 +35,10 @@ from airflow_provider_snav.api.models import (
 from airflow_provider_snav.api.windows import Time, parse_time, split, to_text
 from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.staged import open_stage
+from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
 from airflow_provider_snav.operators.association_keys import keys_of
 from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
-from airflow_provider_snav.operators.export_run import reporting
+from airflow_provider_snav.operators.reporting import reporting
 from airflow_provider_snav.operators.watermark import Watermark
 
 
@@ -52,7 +57,8 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
     :param window: how much time before the end of the run's data interval.
     :param lag: how far to look back; LinkedIn refreshes its data daily, so a day keeps data delays away.
 
-    All other arguments: see the waiting arguments in the README. Returns the Export.
+    All other arguments are those of :class:`~airflow_provider_snav.operators.export_operator.ExportOperator`.
+    Returns the Export.
     """
 
     template_fields: Sequence[str] = ("contract", "export_type", "start_at", "end_at", "snav_conn_id")
@@ -150,7 +156,8 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         With a watermark, where the very first run begins.
     :param watermark: an asset to keep the watermark in; Airflow 3.3 and later.
 
-    All other arguments: see the waiting arguments in the README. Returns the Export.
+    All other arguments are those of :class:`~airflow_provider_snav.operators.export_operator.ExportOperator`.
+    Returns the Export.
     """
 
     template_fields: Sequence[str] = ("crm_instance", "export_start_at", "snav_conn_id")
@@ -239,6 +246,9 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
     with ``instance_id``, ``partner``, ``record_id``, ``member``, ``profile`` and ``profile_photo`` (null
     without a match) and ``error`` (null unless LinkedIn failed on this key alone).
 
+    With ``output`` the event of every asset in ``outlets`` has what is returned as its ``extra``: ``uri``,
+    ``keys``, ``matched`` and ``failed``.
+
     :param keys: a list of mappings with ``instance_id``, ``partner`` and ``record_id``, or the URI of a CSV
         or JSONL object with those columns.
     :param output: URI of the JSONL object to write, published only when complete. Without it the results are
@@ -264,6 +274,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         # Not "output": in Airflow that is every operator's own, its XCom reference.
         self.output_uri = output_uri if output is None else output
         self.snav_conn_id = snav_conn_id
+        self._written: tuple[ObjectStoragePath, int] | None = None
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -290,10 +301,23 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         with reporting(_nothing_written), hook:
             found = hook.iter_profile_associations(keys)
             if output is not None:
-                return self._write(found, output)
+                written = self._write(found, output)
+                self._written = output, written["keys"]
+                tell_assets(self.outlets, written, context)
+                return written
             results = list(found)
             self._tell_failures(sum(result.error is not None for result in results))
             return list(map(_row, results))
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The associations, the object keys were read from, and the object that was written."""
+        inputs, outputs = [ASSOCIATIONS], []
+        if isinstance(self.keys, str):
+            inputs.append(stored_data(storage_path(self.keys, "keys")))
+        if self._written:
+            path, rows = self._written
+            outputs.append(stored_data(path, columns=_COLUMNS, rows=rows, files=1))
+        return facets(inputs, outputs)
 
     def _output(self) -> ObjectStoragePath | None:
         if self.output_uri is None:
@@ -328,10 +352,15 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
             self.log.warning("LinkedIn failed on %s keys; the error of each says why", failed)
 
 
+_COLUMNS = [
+    *(each.name for kind in (ProfileAssociationKey, ProfileAssociation) for each in fields(kind)),
+    "error",
+]
+
+
 def _row(result: AssociationResult) -> dict[str, Any]:
-    nothing = {"member": None, "profile": None, "profile_photo": None}
-    found = asdict(result.association) if result.association else nothing
-    return {**asdict(result.key), **found, "error": result.error}
+    found = asdict(result.association) if result.association else {}
+    return {**dict.fromkeys(_COLUMNS), **asdict(result.key), **found, "error": result.error}
 
 
 def _few(keys: Iterable[ProfileAssociationKey]) -> list[ProfileAssociationKey]:

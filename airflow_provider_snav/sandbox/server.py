@@ -163,6 +163,10 @@ class Sandbox:
         """
         self._backend.faults.add(None if kind is None else CallKind(kind), fault, times)
 
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more: forget the faults that have not bitten yet."""
+        self._backend.faults.clear()
+
     def advance(self, by: timedelta) -> None:
         """Put the sandbox's clock forward: tokens, URLs and jobs age, and "now" is later."""
         self._clock.advance(by)

@@ -29,32 +29,25 @@ DEFAULT_CRM_INSTANCES = ("urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-2
 class Settings:
     """Settings of a sandbox. They are read at every call, so a test may change them on the way.
 
-    Jobs:
-        speed: simulated seconds a job lives per real second. It hurries the processing of jobs and
-            nothing else: export windows, tokens and download URLs follow the real clock.
-        analytics_processing: simulated time an analytics job takes; the documents say up to half an hour.
-        crm_processing: the same for CRM data validation; the documents say up to two hours.
-        job_ttl: age at which a job id is forgotten (crm-data-validation-export: a week).
-
-    Who and what exists:
-        contracts: what ``salesContracts`` lists.
-        crm_instances: URNs that may export CRM data validation; any other gets a 403.
-        next_links: put a rel=next link into ``paging.links`` of ``salesContracts``.
-
-    Tokens:
-        enforce_scopes: False lets any valid token serve every call, whatever its family.
-        application_token_ttl: lifetime of a 2-legged token; LinkedIn's is 30 minutes.
-        member_token_ttl: lifetime of a 3-legged token; LinkedIn's is 60 days.
-
-    Downloads:
-        download_url_ttl: lifetime of a download URL. The samples say one hour, one document says three.
-        chunked_downloads: stream files without a ``Content-Length``.
-        rows_per_part: rows of one CRM file; a bigger export comes in several files.
-        bulk_bytes: when not 0, every file is padded to at least this many bytes, see `data.CsvFile`.
-        clamp_crm_start: begin a CRM export 30 days back at most, as the sample of
-            crm-data-validation-export suggests.
-        next_export_repeats_start: answer ``nextExportStartAt`` equal to ``exportStartAt``, as in that
-            same sample, instead of ``exportEndAt``.
+    :param speed: simulated seconds a job lives per real second. It hurries the processing of jobs and
+        nothing else: export windows, tokens and download URLs follow the real clock.
+    :param analytics_processing: simulated time an analytics job takes; the documents say up to half an hour.
+    :param crm_processing: the same for CRM data validation; the documents say up to two hours.
+    :param job_ttl: age at which a job id is forgotten (crm-data-validation-export: a week).
+    :param contracts: what ``salesContracts`` lists.
+    :param crm_instances: URNs that may export CRM data validation; any other gets a 403.
+    :param next_links: put a rel=next link into ``paging.links`` of ``salesContracts``.
+    :param enforce_scopes: False lets any valid token serve every call, whatever its family.
+    :param application_token_ttl: lifetime of a 2-legged token; LinkedIn's is 30 minutes.
+    :param member_token_ttl: lifetime of a 3-legged token; LinkedIn's is 60 days.
+    :param download_url_ttl: lifetime of a download URL. The samples say one hour, one document says three.
+    :param chunked_downloads: stream files without a ``Content-Length``.
+    :param rows_per_part: rows of one CRM file; a bigger export comes in several files.
+    :param bulk_bytes: when not 0, every file is padded to at least this many bytes, see `data.CsvFile`.
+    :param clamp_crm_start: begin a CRM export 30 days back at most, as the sample of
+        crm-data-validation-export suggests.
+    :param next_export_repeats_start: answer ``nextExportStartAt`` equal to ``exportStartAt``, as in that
+        same sample, instead of ``exportEndAt``.
     """
 
     speed: float = 400.0

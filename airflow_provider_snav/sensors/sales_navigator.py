@@ -27,7 +27,7 @@ from airflow_provider_snav.api.errors import (
 from airflow_provider_snav.api.export_plan import NO_REMEDIES, Done, next_step
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Outcome, Report, clamped, describe, passes_by_itself, timed_out
-from airflow_provider_snav.operators.export_run import reporting
+from airflow_provider_snav.operators.reporting import reporting
 
 _ADVICE = (
     "The sensor applies no remedy and LinkedIn does not run a failed job again: clear the export task, and"
@@ -119,7 +119,8 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         # The triggerer may fail where the worker does not, each time anew.
         if report.outcome is Outcome.TIMEOUT or now() >= report.deadline:
             timeout = dt.timedelta(seconds=self.timeout)
-            raise AirflowSensorTimeout(str(timed_out(export, timeout, report.last_problem)))
+            error = timed_out(export, timeout, report.last_problem)
+            raise AirflowSensorTimeout(str(error.because(error.see)))
         return self._defer(export, report.deadline)
 
     @contextmanager

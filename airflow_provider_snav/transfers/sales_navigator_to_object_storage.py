@@ -5,19 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
 
-from airflow_provider_snav._compat import Asset, BaseOperator, Context
+from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
 from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import compressor
 from airflow_provider_snav.landing.destinations import storage_path
-from airflow_provider_snav.landing.land import Landing, Terms
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
-from airflow_provider_snav.operators.export_run import reporting
+from airflow_provider_snav.landing.staged import uri_of
+from airflow_provider_snav.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
+from airflow_provider_snav.operators.reporting import reporting
 from airflow_provider_snav.operators.watermark import Watermark
+
+if TYPE_CHECKING:
+    from airflow_provider_snav.landing.land import LandedFile, Terms
 
 
 class SalesNavigatorToObjectStorageOperator(BaseOperator):
@@ -26,6 +30,10 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
     Files are streamed in constant memory, their records, bytes and SHA-256 counted on the way, compared with
     LinkedIn's ``rowCount``, and published only when every file of the export is complete. Document: Exporting
     User Activity, "Download the Export".
+
+    The event of every asset in ``outlets`` says in its ``extra`` what landed: ``kind``, ``export_type``,
+    ``contract`` or ``crm_instance``, ``folder``, ``start_at``, ``end_at``, ``rows``, ``bytes``,
+    ``file_count``, and ``files``, the first 64 of the entries returned. What you set yourself stays.
 
     :param export: the output of an export operator or sensor.
     :param destination: a folder, ``s3://conn_id@bucket/folder/``, ``gs://``, ``abfs://``, ``sftp://``,
@@ -40,6 +48,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
     :param manifest: write ``<stem>.manifest.json`` last, for readers that need all files or none.
     :param max_parallel: files downloaded side by side.
     :param watermark: the asset the CRM validation export has too; moved once all files are published.
+        It is an outlet, and its events say what landed like those of any other.
     :param object_storage_conn_id: the storage's connection, when the destination does not name it.
     :param snav_conn_id: a connection of type ``snav``.
     """
@@ -84,6 +93,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             self.outlets = [*self.outlets, watermark]
         self.object_storage_conn_id = object_storage_conn_id
         self.snav_conn_id = snav_conn_id
+        self._landed: tuple[ObjectStoragePath, list[LandedFile]] | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Land the export.
@@ -92,6 +102,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             ``start_at``, ``end_at``.
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+        from airflow_provider_snav.landing.land import Landing
 
         with reporting(lambda _: "Nothing was downloaded."):
             export = Export.from_json(self.export)
@@ -110,9 +121,16 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
                     raise
         for file in files:
             self.log.info(
-                "Landed %s: %s rows, %s bytes, sha256 %s", file.uri, file.rows, file.bytes, file.sha256
+                "Landed %s rows, %s bytes: %s, sha256 %s", file.rows, file.bytes, file.uri, file.sha256
             )
+        self._landed = folder, files
+        tell_assets(self.outlets, landing_extra(export, uri_of(folder), files), context)
         return [asdict(file) for file in files]
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""
+        outputs = [landed_data(*self._landed)] if self._landed else []
+        return facets([exported_data(Export.from_json(self.export))], outputs)
 
     def _watermark(self, export: Export, context: Context) -> Watermark | None:
         if self.watermark is None:
@@ -132,6 +150,8 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             self.log.info("The watermark of %s stays: a later run has landed already.", export.subject)
 
     def _terms(self, export: Export, context: Context) -> Terms:
+        from airflow_provider_snav.landing.land import Terms
+
         if self.if_exists not in ("overwrite", "fail"):
             raise SalesNavigatorConfigurationError(
                 f"if_exists={self.if_exists!r} is neither 'overwrite' nor 'fail'."

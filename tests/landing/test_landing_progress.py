@@ -20,7 +20,7 @@ def test_a_line_every_ten_seconds_says_files_bytes_and_rate() -> None:
     progress = Progress(60, log, lambda: now)
     for second in range(1, 31):
         now = 100.0 + second
-        progress.add(2 * MIB)
+        progress.reached("seats.csv", second * 2 * MIB)
         if second == 15:
             progress.done()
     assert log.lines == [
@@ -33,6 +33,16 @@ def test_a_line_every_ten_seconds_says_files_bytes_and_rate() -> None:
 def test_a_short_download_says_nothing() -> None:
     log = Log()
     progress = Progress(1, log, lambda: 0.0)
-    progress.add(MIB)
+    progress.reached("seats.csv", MIB)
     progress.done()
     assert log.lines == []
+
+
+def test_a_download_that_starts_over_is_not_counted_twice() -> None:
+    log, now = Log(), 100.0
+    progress = Progress(2, log, lambda: now)
+    for name, size in [("a.csv", 8 * MIB), ("b.csv", 5 * MIB), ("a.csv", MIB)]:
+        progress.reached(name, size)
+    now = 110.0
+    progress.reached("a.csv", 15 * MIB)
+    assert log.lines == ["Landed 0 of 2 files so far, 20.0 MiB, 2.0 MiB/s"]

@@ -49,6 +49,8 @@ PLACES = st.lists(st.integers(min_value=0), max_size=12)
 
 @given(text=CSV_TEXT, places=PLACES, bom=st.sampled_from([b"", BOM]))
 @example(text='a\r\n\r\n"\n\n"\n', places=[2, 3, 4, 5, 6, 7], bom=BOM)
+@example(text="a,b\n\r\n\r\nc,d\r\n", places=[4, 5, 6, 7], bom=b"")
+@example(text='a\n""\n\n"b"\nc\n', places=[], bom=b"")
 def test_any_csv_cut_anywhere_has_the_records_and_columns_the_csv_module_reads(
     text: str, places: list[int], bom: bytes
 ) -> None:
@@ -79,6 +81,12 @@ def test_a_file_without_records_has_no_rows_and_no_columns(text: bytes) -> None:
 def test_a_header_alone_is_no_row(text: bytes) -> None:
     header_only = profile(text)
     assert (header_only.rows, header_only.columns) == (0, ("a", "b"))
+
+
+@pytest.mark.parametrize("record", [b"1", b"1;2", b'"1"', b'""', b'"1\n\n2"', b"1,2", b","])
+def test_a_line_is_a_record_whatever_is_on_it_and_a_blank_one_is_none(record: bytes) -> None:
+    assert profile(b"a\n" + (record + b"\n") * 3).rows == 3
+    assert profile(b"a\n" + (record + b"\r\n\r\n\n") * 3).rows == 3
 
 
 def test_the_last_record_needs_no_line_break() -> None:
@@ -117,5 +125,9 @@ def test_a_first_line_that_does_not_end_is_not_held_but_refused(size: int) -> No
 
 
 def test_a_first_line_the_csv_module_cannot_read_is_refused() -> None:
-    with pytest.raises(SalesNavigatorLandingError, match="not CSV"):
-        profile(b"x" * (csv.field_size_limit() + 1) + b"\n")
+    limit = csv.field_size_limit(10)
+    try:
+        with pytest.raises(SalesNavigatorLandingError, match="not CSV"):
+            profile(b"x" * 11 + b"\n")
+    finally:
+        csv.field_size_limit(limit)

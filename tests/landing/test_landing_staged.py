@@ -23,6 +23,10 @@ SIZES = pytest.mark.parametrize("size", [0, 1, MIB, 12 * MIB], ids=["empty", "1 
 SEALED = pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "half written"])
 
 
+# What aiohttp says to all who hand it a block of several MiB at once.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+
+
 def content_of(size: int) -> bytes:
     return bytes(range(256)) * (size // 256) + b"x" * (size % 256)
 

@@ -136,6 +136,14 @@ def test_a_reset_forgets_everything_but_the_access_token(
     assert status(create())["status"] == "COMPLETED"
 
 
+def test_cleared_faults_bite_no_more(sandbox: Sandbox, create: Callable[..., int]) -> None:
+    sandbox.fault(None, Reset(), times=None)
+    with pytest.raises(requests.ConnectionError):
+        create()
+    sandbox.clear_faults()
+    assert create() in sandbox.jobs
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     command = [*COMMAND, "--port", "0", "--speed", "1e9", "--any-token"]

@@ -21,13 +21,15 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRowCountError,
     SalesNavigatorServerError,
 )
+from airflow_provider_snav.landing.destinations import storage_path
+from airflow_provider_snav.landing.staged import open_stage
 from airflow_provider_snav.sandbox.faults import Cut, WrongRowCount, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 
 MIB = 1024 * 1024
 NAMES = ["mine.part-0001.csv", "mine.part-0002.csv"]
 
-# What aiohttp says to gcsfs and adlfs, which hand it a block of 8 MiB at once.
+# What aiohttp says to all who hand it a block of several MiB at once.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
 
@@ -62,6 +64,14 @@ def test_an_export_lies_on_every_store_byte_for_byte(
     files = lake.files()
     assert files == exported(snav_sandbox)
     assert [each["sha256"] for each in landed] == [hashlib.sha256(files[name]).hexdigest() for name in NAMES]
+
+
+def test_an_empty_file_lies_on_every_store(lake: Lake) -> None:
+    stage = open_stage(storage_path(lake.destination, "destination") / "empty.csv", attempt="try-1")
+    stage.seal()
+    assert lake.visible() == {}
+    stage.publish()
+    assert lake.files() == {"empty.csv": b""}
 
 
 def test_a_compressed_export_has_the_same_bytes_each_time_and_everywhere(

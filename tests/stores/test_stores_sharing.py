@@ -91,7 +91,7 @@ def machine(snav_sandbox: Sandbox, exports: list[Any]) -> type[RuleBasedStateMac
                 with pytest.raises(SalesNavigatorError):
                     land(**self.arguments(number))
             finally:
-                snav_sandbox._backend.faults.clear()
+                snav_sandbox.clear_faults()
 
         @rule(number=which)
         def is_refused_where_it_lies_already(self, number: int) -> None:

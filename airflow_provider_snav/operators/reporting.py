@@ -1,0 +1,24 @@
+"""How every operator ends when something fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from airflow_provider_snav._compat import AirflowFailException
+from airflow_provider_snav.api.errors import SalesNavigatorError
+
+
+@contextmanager
+def reporting(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
+    """Complete every error with what became of the export and where the docs speak of it.
+
+    Airflow retries only what a retry can mend.
+    """
+    try:
+        yield
+    except SalesNavigatorError as error:
+        error.because(f"{fate(error)} {error.see}".lstrip())
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error
