@@ -1,7 +1,13 @@
-# Two commands for a fresh machine with Python 3.11 or newer, pip and make:
+# For a fresh machine with Python 3.11 or newer, pip and make:
 #
 #   make demo    export a report from the sandbox with a real Airflow; files land in demo-output/
+#   make up      a real Airflow with its web page and every example, to look around in; Ctrl-C ends it
 #   make test    lint, types and every test
+#   make docs    these pages and the reference, into build/docs
+#   make test-matrix    the built wheel on every supported Airflow and Python, a quarter of an hour;
+#                       AIRFLOW="3.1 3.2" and PYTHONS=3.12 choose some of them
+#   make bench   what it costs, beside what one would pick instead, ten minutes; into benchmarks/RESULTS.md
+#   make build          the sdist and the wheel, in dist/
 #
 # PYTHON names another interpreter: make test PYTHON=python3.12
 
@@ -16,9 +22,14 @@ SHELL := /bin/bash
 # installs obey the same constraints, the second only adds to the first, in either order.
 DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test
+UI_STAMP := $(VENV)/.installed-ui
+BENCH_STAMP := $(VENV)/.installed-bench
 
 # The extras whose stores have a server small enough to run inside a test.
 TEST_EXTRAS := s3,sftp,zstd,sandbox
+
+# The emulator of Azure Blob Storage, from npm's registry by the npm that comes with the test tools.
+AZURITE := azurite@3.37.0
 
 comma := ,
 
@@ -26,7 +37,7 @@ comma := ,
 # otherwise compile all its imports again.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt
 
-.PHONY: help demo test lint format constraints clean
+.PHONY: help demo up docs test test-system test-ui screenshots test-matrix bench build lint format constraints clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,8 +45,39 @@ help:
 demo: $(DEMO_STAMP)
 	$(BIN)/python demo/run.py
 
+# PORT=8080 asks for that port; without it the page gets a free one.
+up: $(DEMO_STAMP)
+	$(BIN)/python demo/up.py $(if $(PORT),--port $(PORT))
+
 test: lint
 	$(BIN)/python -m pytest
+
+# Part of `make test`, too: PostgreSQL, S3, two triggerers, kill -9.
+test-system: $(TEST_STAMP)
+	$(BIN)/python -m pytest tests/system
+
+# The web page in a headless Chromium, which the system has to have: the tests say how to install it.
+test-ui: $(UI_STAMP)
+	$(BIN)/python -m pytest tests/ui
+
+screenshots: $(UI_STAMP)
+	$(BIN)/python -m pytest tests/ui --screenshots docs/images
+
+docs: $(TEST_STAMP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "Open build/docs/index.html"
+
+test-matrix: $(BIN)/uv
+	$(BIN)/python tests/matrix/run_matrix.py $(if $(AIRFLOW),--airflow $(AIRFLOW)) \
+		$(if $(PYTHONS),--python $(PYTHONS))
+
+# The servers are those of the tests.
+bench: $(BENCH_STAMP)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+build: $(BIN)/uv
+	rm -rf dist
+	$(BIN)/uv build --quiet
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
@@ -50,7 +92,7 @@ format: $(TEST_STAMP)
 constraints: $(BIN)/uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 		--no-annotate --no-header $(foreach extra,$(subst $(comma), ,$(TEST_EXTRAS)),--extra $(extra)) \
-		--group dev --output-file constraints.txt
+		--group bench --group dev --group ui --output-file constraints.txt
 
 $(DEMO_STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[sandbox]'
@@ -58,6 +100,16 @@ $(DEMO_STAMP): $(BIN)/uv pyproject.toml constraints.txt
 
 $(TEST_STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[$(TEST_EXTRAS)]' --group dev
+	$(BIN)/npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error --fetch-retries=1 \
+		--prefix $(VENV) $(AZURITE) || echo "No $(AZURITE): the tests on Azure Blob Storage will be skipped." >&2
+	touch $@
+
+$(UI_STAMP): $(TEST_STAMP)
+	$(INSTALL) --group ui
+	touch $@
+
+$(BENCH_STAMP): $(TEST_STAMP)
+	$(INSTALL) --group bench
 	touch $@
 
 $(BIN)/uv:
@@ -68,5 +120,5 @@ $(BIN)/uv:
 	$(BIN)/pip install --quiet --constraint constraints.txt uv
 
 clean:
-	rm -rf $(VENV) .demo demo-output dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .matrix .demo demo-output dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

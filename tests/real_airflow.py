@@ -1,6 +1,6 @@
 """Real Airflow for tests that need its scheduler's decisions, its database and its asset state.
 
-One process for a whole test session: creating the database and importing Airflow take longer than a run.
+One process serves a whole test session: creating the database and importing Airflow take longer than a run.
 The sandbox stays in the test's own process, where its faults can be arranged and its requests looked at.
 """
 
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,24 @@ HERE = Path(__file__).parent
 WORKER = HERE / "real_airflow_worker.py"
 DAG_FILES = (
     HERE / "crm" / "crm_watermark_dags.py",
+    HERE / "dags" / "files" / "plain_daily.py",
     HERE.parent / "example_dags" / "snav_all_contracts.py",
+    HERE / "comparison" / "by_hand.py",
+    HERE / "comparison" / "with_the_provider.py",
 )
 
-# The example DAGs poll as often as is polite to LinkedIn; a cluster policy tells them where they are.
+# Example DAGs poll as often as is polite to LinkedIn; a cluster policy tells them where they are.
 HASTE = """
+from datetime import timedelta
+
 def task_policy(task):
+    task.retry_delay = timedelta(0)
     if hasattr(task, "poll_interval"):
         task.poll_interval = task.max_poll_interval = 0.05
+    if hasattr(task, "resubmit_delay"):
+        task.resubmit_delay = timedelta(0)
+    if hasattr(task, "poke_interval"):
+        task.poke_interval = 0
 """
 
 
@@ -73,16 +83,20 @@ class Run:
 
 
 class RealAirflow:
-    """An Airflow of its own, in a process of its own, with the DAG files above."""
+    """An Airflow of its own, in a process of its own, all of whose files lie below ``home``.
 
-    def __init__(self) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="snav-real-airflow-"))
-        (self._home / "dags").mkdir()
-        (self._home / "config").mkdir()
-        (self._home / "config" / "airflow_local_settings.py").write_text(HASTE)
-        for file in DAG_FILES:
-            shutil.copy(file, self._home / "dags")
-        self._log = self._home / "log"
+    :param dag_files: copied into its DAGs folder.
+    :param environment: settings such as ``AIRFLOW__LOGGING__LOGGING_LEVEL``.
+    """
+
+    def __init__(self, dag_files: Iterable[Path], **environment: str) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="snav-real-airflow-"))
+        (self.home / "dags").mkdir()
+        (self.home / "config").mkdir()
+        (self.home / "config" / "airflow_local_settings.py").write_text(HASTE)
+        for file in dag_files:
+            shutil.copy(file, self.home / "dags")
+        self._log = self.home / "log"
         orders, self._orders = os.pipe()
         self._answers, answers = os.pipe()
         with self._log.open("w") as log:
@@ -90,10 +104,11 @@ class RealAirflow:
                 [sys.executable, "-W", "ignore", WORKER, str(orders), str(answers)],
                 env=os.environ
                 | {
-                    "AIRFLOW_HOME": str(self._home),
-                    "AIRFLOW__CORE__DAGS_FOLDER": str(self._home / "dags"),
+                    "AIRFLOW_HOME": str(self.home),
+                    "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
                     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-                    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._home}/airflow.db",
+                    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
+                    **environment,
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -103,12 +118,15 @@ class RealAirflow:
         os.close(answers)
         self._sent = os.fdopen(self._orders, "w")
         self._received = os.fdopen(self._answers, "r")
-        atexit.register(self._end)
+        atexit.register(self.end)
 
     def run(
-        self, dag_id: str, logical_date: str, environment: Mapping[str, str], conf: Mapping[str, Any]
+        self, dag_id: str, logical_date: str | None, environment: Mapping[str, str], conf: Mapping[str, Any]
     ) -> Run:
-        """Run a DAG once; at a logical date it ran at before, this clears that run and runs it again."""
+        """Run a DAG once; at a logical date it ran at before, this clears that run and runs it again.
+
+        :param environment: connections and variables; they stay for later runs.
+        """
         before = self._log.stat().st_size
         order = {"dag_id": dag_id, "logical_date": logical_date, "environment": dict(environment)}
         print(json.dumps(order | {"conf": dict(conf)}), file=self._sent, flush=True)
@@ -119,7 +137,9 @@ class RealAirflow:
         assert answer, f"The Airflow process ended:\n{told}"
         return Run(**json.loads(answer), log=told)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End it and remove its files."""
+        atexit.unregister(self.end)
         self._sent.close()
         try:
             self._process.wait(10)
@@ -127,10 +147,10 @@ class RealAirflow:
             self._process.kill()
             self._process.wait()
         self._received.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
 
 @functools.cache
 def real_airflow() -> RealAirflow:
     """The one of this test session."""
-    return RealAirflow()
+    return RealAirflow(DAG_FILES)

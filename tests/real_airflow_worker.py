@@ -17,9 +17,9 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 
-def run(dag: Any, logical_date: str, run_conf: dict[str, Any]) -> dict[str, Any]:
+def run(dag: Any, logical_date: str | None, run_conf: dict[str, Any]) -> dict[str, Any]:
     """One run to its end; one at the same logical date again is that run, cleared."""
-    moment = timezone.parse(logical_date)
+    moment = timezone.parse(logical_date) if logical_date else None
     dag_run = dag.test(run_after=moment, logical_date=moment, run_conf=run_conf)
     of_run = {"dag_id": dag.dag_id, "run_id": dag_run.run_id}
     with create_session() as session:

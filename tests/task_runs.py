@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow.sdk.module_loading import import_string
 from airflow.sdk.serde import deserialize, serialize
 
@@ -76,7 +77,13 @@ def context_of(task: Any, store: Store | None = None, *, max_tries: int = 0, **r
     :param store: None for an Airflow before 3.3.
     :param run: ``data_interval_start`` and the like; a run without a logical date has none of them.
     """
-    context = {"task": task, "ti": SimpleNamespace(max_tries=max_tries), "run_id": "manual__1", **run}
+    context = {
+        "task": task,
+        "ti": SimpleNamespace(max_tries=max_tries),
+        "run_id": "manual__1",
+        "outlet_events": OutletEventAccessors(),
+        **run,
+    }
     return context if store is None else context | {"task_state_store": store}
 
 
