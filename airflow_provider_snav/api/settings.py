@@ -72,7 +72,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One ``snav`` connection; see the README for its fields. ``repr`` shows no secret."""
+    """One ``snav`` connection; see ``docs/connection.md`` for its fields. ``repr`` shows no secret."""
 
     base_url: str = DEFAULT_BASE_URL
     access_token: str | None = field(default=None, repr=False)

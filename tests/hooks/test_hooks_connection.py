@@ -190,7 +190,7 @@ def test_the_two_hooks_offer_the_same_calls() -> None:
     def calls(hook: type) -> set[str]:
         return {name for name in vars(hook) if not name.startswith("_")}
 
-    # Files, many keys and the Test button are for workers.
+    # Files, many keys, the connection's form and its Test button are for workers.
     for_workers = calls(SalesNavigatorHook) - calls(SalesNavigatorAsyncHook)
     assert for_workers == {
         "batch_get_profile_associations",
@@ -198,6 +198,7 @@ def test_the_two_hooks_offer_the_same_calls() -> None:
         "download",
         "get_conn",
         "get_profile_association",
+        "get_ui_field_behaviour",
         "get_sales_access_token",
         "iter_profile_associations",
         "settings",

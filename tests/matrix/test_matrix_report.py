@@ -1,0 +1,34 @@
+"""The tables of supported versions say what ran, and the package claims no more."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from matrix_report import README, ROOT, SUPPORT, load_results, support_page, with_table
+from run_matrix import AIRFLOWS, Airflow
+
+NEWEST = "3.3"
+"""The newest Airflow that is released."""
+
+
+def test_the_tables_are_those_of_the_results() -> None:
+    results = load_results()
+    assert SUPPORT.read_text(encoding="utf-8") == support_page(results)
+    readme = README.read_text(encoding="utf-8")
+    assert readme == with_table(readme, results)
+
+
+@pytest.mark.parametrize("airflow", AIRFLOWS, ids=lambda airflow: airflow.name)
+def test_every_supported_airflow_passed_wherever_it_was_tried(airflow: Airflow) -> None:
+    tried = [each for each in load_results() if each["airflow"] == airflow.name and each["checks"]]
+    assert tried
+    assert airflow.may_fail or [each["python"] for each in tried if not each["passed"]] == []
+
+
+def test_the_package_names_the_pythons_it_passed_on() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        classifiers = tomllib.load(file)["project"]["classifiers"]
+    claimed = {each.removeprefix("Programming Language :: Python :: ") for each in classifiers}
+    passed = {each["python"] for each in load_results() if each["airflow"] == NEWEST and each["passed"]}
+    assert {each for each in claimed if each.startswith("3.")} == passed

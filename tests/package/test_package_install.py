@@ -1,0 +1,75 @@
+"""The wheel in an environment that had nothing: Airflow finds the provider, and it goes without a trace."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from package_builds import ROOT, UV, Built
+
+from airflow_provider_snav import __version__
+
+
+class Environment:
+    """A virtual environment in which nothing of the checkout is importable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run(UV, "venv", "--quiet", "--python", sys.executable, folder / "venv")
+
+    def run(self, *command: str | Path) -> str:
+        """What a command prints."""
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))
+        }
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**clean, "AIRFLOW_HOME": str(self.folder / "airflow")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def uv_pip(self, *arguments: str | Path) -> str:
+        return self.run(UV, "pip", arguments[0], "--quiet", "--python", self.bin("python"), *arguments[1:])
+
+    def bin(self, name: str) -> Path:
+        return self.folder / "venv" / "bin" / name
+
+    def files(self) -> Iterator[str]:
+        """All that is installed, but for what Python compiles."""
+        for path in (self.folder / "venv").rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                yield str(path.relative_to(self.folder))
+
+
+@pytest.fixture(scope="module")
+def environment(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    made = Environment(tmp_path_factory.mktemp("empty"))
+    made.uv_pip("install", "--constraint", ROOT / "constraints.txt", built.wheel)
+    return made
+
+
+def test_all_that_is_installed_fits_together(environment: Environment) -> None:
+    environment.uv_pip("check")
+
+
+def test_airflow_finds_the_provider(environment: Environment) -> None:
+    found = environment.run(environment.bin("airflow"), "providers", "get", "airflow-provider-snav")
+    assert __version__ in found
+    assert "airflow-provider-snav" in found
+
+
+def test_uninstalling_leaves_nothing(environment: Environment, built: Built) -> None:
+    before = set(environment.files())
+    environment.uv_pip("uninstall", "airflow-provider-snav")
+    left = set(environment.files())
+    assert {name for name in left if "snav" in name} == set()
+    assert {name for name in before - left if "snav" not in name} == set()

@@ -1,0 +1,162 @@
+"""What an earlier version left in Airflow's database is taken up by this one.
+
+``recorded/`` has one file a version, written once, when it was released, and never changed:
+``python tests/public_api/record_stored_values.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import re
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from public_api_stored import CRM_INSTANCE, Store, create_jobs
+from task_runs import context_of, events_of, on_worker, over_the_wire
+
+from airflow_provider_snav._compat import Asset
+from airflow_provider_snav.operators.sales_navigator import (
+    SalesNavigatorAnalyticsExportOperator,
+    SalesNavigatorCrmValidationExportOperator,
+)
+from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+RECORDED = sorted(Path(__file__).with_name("recorded").glob("*.json"))
+ASSET = Asset("snav_stale_contacts")
+
+
+@pytest.fixture(params=RECORDED, ids=lambda file: file.stem)
+def recorded(request: pytest.FixtureRequest) -> Any:
+    """What one version stored."""
+    return json.loads(request.param.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def sandbox(recorded: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A sandbox that has the recorded jobs, at the time they were asked for."""
+    begun = time.time()
+    asked_at = dt.datetime.fromisoformat(recorded["asked_at"]).timestamp()
+    with Sandbox(speed=12_000, clock=lambda: asked_at + time.time() - begun) as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_SNAV_DEFAULT", sandbox.connection_json())
+        create_jobs(recorded)
+        yield sandbox
+
+
+def exporting(recorded: Any) -> SalesNavigatorAnalyticsExportOperator:
+    """The task that stored the values, as its DAG file makes it."""
+    slices = recorded["export"]["slices"]
+    end_at = dt.datetime.fromisoformat(slices[-1]["end_at"]) + dt.timedelta(milliseconds=1)
+    return SalesNavigatorAnalyticsExportOperator(
+        task_id="export",
+        contract=recorded["export"]["contract"],
+        export_type=recorded["export"]["export_type"],
+        start_at=slices[0]["start_at"],
+        end_at=end_at,
+        poll_interval=0.02,
+        max_poll_interval=0.05,
+    )
+
+
+def crm_exporting() -> SalesNavigatorCrmValidationExportOperator:
+    return SalesNavigatorCrmValidationExportOperator(
+        task_id="export", crm_instance=CRM_INSTANCE, watermark=ASSET, wait_for_completion=False
+    )
+
+
+def landing(export: Any, folder: Path, **arguments: Any) -> list[dict[str, Any]]:
+    task = SalesNavigatorToObjectStorageOperator(
+        task_id="land", export=export, destination=folder.as_uri(), **arguments
+    )
+    return task.execute(context_of(task))
+
+
+def statuses(export: Any) -> set[str]:
+    return {part["status"] for part in export["slices"]}
+
+
+def rows_exported(sandbox: Sandbox, export: Any) -> int:
+    return sum(file.rows for part in export["slices"] for file in sandbox.files(part["job_id"]))
+
+
+def test_every_version_of_the_changelog_is_here() -> None:
+    changelog = (Path(__file__).parent.parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    assert {file.stem for file in RECORDED} == set(versions)
+
+
+def test_a_trigger_row_is_polled_to_its_event(recorded: Any, sandbox: Sandbox) -> None:
+    path, kwargs = recorded["trigger"]
+    module, _, name = path.rpartition(".")
+    trigger = getattr(import_module(module), name)(**kwargs)
+    [event] = asyncio.run(events_of(trigger))
+    # Its deadline passed long ago; one look is taken all the same.
+    assert event["status"] in ("ready", "timeout")
+    assert [part["job_id"] for part in event["export"]["slices"]] == [100_001, 100_002, 100_003]
+    assert event["polls"] >= 3
+
+
+def test_an_event_is_taken_to_the_task_s_end(recorded: Any, sandbox: Sandbox) -> None:
+    task = exporting(recorded)
+    export = task.execute_complete(context_of(task), over_the_wire(recorded["event"]))
+    assert export == recorded["export"]
+
+
+def test_a_task_s_state_is_taken_up_and_nothing_submitted_again(recorded: Any, sandbox: Sandbox) -> None:
+    task = exporting(recorded)
+    # Neither retried nor cleared since: the try counts are those that were recorded.
+    context = context_of(task, Store(recorded["task_state"]))  # type: ignore[arg-type]
+    before = list(sandbox.jobs)
+    export = task.execute(context)
+    assert list(sandbox.jobs) == before
+    assert [part["job_id"] for part in export["slices"]] == [100_001, 100_002, 100_003]
+    assert statuses(export) == {"COMPLETED"}
+
+
+def test_a_sensor_waits_for_a_stored_export(recorded: Any, sandbox: Sandbox) -> None:
+    export = recorded["trigger"][1]["export"]
+    found = on_worker(lambda: SalesNavigatorExportSensor(task_id="wait", export=export, poke_interval=0.05))
+    assert found == recorded["export"]
+
+
+@pytest.mark.parametrize("name", ["export", "crm_export"])
+def test_a_stored_export_lands(recorded: Any, sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    export = recorded[name]
+    on_worker(lambda: SalesNavigatorExportSensor(task_id="wait", export=running(export), poke_interval=0.05))
+    files = landing(export, tmp_path)
+    assert {file["job_id"] for file in files} == {part["job_id"] for part in export["slices"]}
+    assert sum(file["rows"] for file in files) == rows_exported(sandbox, export) > 0
+
+
+def running(export: Any) -> Any:
+    """The export before its jobs had ended."""
+    return {**export, "slices": [{**part, "status": "PROCESSING"} for part in export["slices"]]}
+
+
+@pytest.mark.parametrize(
+    ("run_id", "entry", "field"),
+    [
+        ("scheduled__1", ".run.", "export_start_at"),
+        ("scheduled__2", ".landed", "next_export_start_at"),
+    ],
+    ids=["an old run again", "a new run"],
+)
+def test_a_watermark_says_where_to_begin(
+    recorded: Any, sandbox: Sandbox, run_id: str, entry: str, field: str
+) -> None:
+    [stored] = [value for key, value in recorded["asset_state"].items() if entry in key]
+    task = crm_exporting()
+    context = {**context_of(task), "asset_state_store": {ASSET: Store(recorded["asset_state"])}}
+    export = task.execute({**context, "run_id": run_id})
+    assert export is not None
+    [part] = export["slices"]
+    assert part["start_at"] == stored[field]
