@@ -54,6 +54,7 @@ from airflow_provider_snav.api.windows import Time, Window, parse_time
 from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Request, Sleep, Step
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
+from airflow_provider_snav.hooks.lookups import forget, look_up
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import (
     AiohttpTransport,
@@ -77,12 +78,6 @@ class _Hook(BaseHook):
     def __init__(self, snav_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.snav_conn_id = snav_conn_id
-
-    @staticmethod
-    def get_ui_field_behaviour() -> dict[str, Any]:
-        """The connection form before Airflow 3.2; later ones read the provider info themselves."""
-        kinds: Any = get_provider_info()["connection-types"]
-        return {name.replace("-", "_"): value for name, value in kinds[0]["ui-field-behaviour"].items()}
 
     def _missing_connection(self) -> SalesNavigatorConfigurationError:
         return SalesNavigatorConfigurationError(
@@ -127,6 +122,13 @@ class SalesNavigatorHook(_Hook):
 
     :param snav_conn_id: a connection of type ``snav``, read at the first call.
     """
+
+    # Here and not in the base: Airflow looks only at what the class itself defines.
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """The connection form before Airflow 3.2; later ones read the provider info themselves."""
+        kinds: Any = get_provider_info()["connection-types"]
+        return {name.replace("-", "_"): value for name, value in kinds[0]["ui-field-behaviour"].items()}
 
     @cached_property
     def settings(self) -> Settings:
@@ -311,10 +313,10 @@ class SalesNavigatorAsyncHook(_Hook):
     The methods of :class:`SalesNavigatorHook` that create and watch exports, awaited, with the same errors.
     ``async with`` keeps the HTTP session open between calls.
 
-    :param snav_conn_id: a connection of type ``snav``, read once.
+    :param snav_conn_id: a connection of type ``snav``, read at the first call, and again after a refusal.
     """
 
-    settings: Settings
+    _settings: Settings | None = None
 
     async def __aenter__(self) -> Self:
         self._held = await AiohttpTransport(await self._load()).__aenter__()
@@ -324,18 +326,22 @@ class SalesNavigatorAsyncHook(_Hook):
         await self._held.__aexit__(*error)
 
     async def _load(self) -> Settings:
-        if "settings" not in self.__dict__:
-            try:
-                conn = await get_async_connection(self.snav_conn_id)
-            except AirflowNotFoundException:
-                raise self._missing_connection() from None
-            extra = await get_async_extra_dejson(conn)
-            self.settings = Settings.of_connection(conn.host, conn.login, conn.password, extra)
-        return self.settings
+        if not self._settings:
+            self._settings = await look_up(self.snav_conn_id, self._read)
+        return self._settings
+
+    async def _read(self) -> Settings:
+        try:
+            conn = await get_async_connection(self.snav_conn_id)
+        except AirflowNotFoundException:
+            raise self._missing_connection() from None
+        extra = await get_async_extra_dejson(conn)
+        return Settings.of_connection(conn.host, conn.login, conn.password, extra)
 
     async def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
         """See :meth:`SalesNavigatorHook.list_contracts`."""
-        return await self._drive(self._contracts(await self._load(), reporting_access_only))
+        settings = await self._load()
+        return await self._drive(self._contracts(settings, reporting_access_only), settings)
 
     async def create_analytics_export(
         self, export_type: str, contract: str | int, start_at: Time, end_at: Time
@@ -359,7 +365,8 @@ class SalesNavigatorAsyncHook(_Hook):
 
     async def run(self, call: Call[T]) -> T:
         """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
-        return await self._drive(self._exchange(call, await self._load()))
+        settings = await self._load()
+        return await self._drive(self._exchange(call, settings), settings)
 
     async def _mint(self, grant: Grant) -> Minted:
         minted = await self.run(grant.call())
@@ -367,19 +374,26 @@ class SalesNavigatorAsyncHook(_Hook):
             await amask_secret(secret)
         return minted
 
-    async def _drive(self, steps: Generator[Step, Reply, T]) -> T:
+    async def _drive(self, steps: Generator[Step, Reply, T], settings: Settings) -> T:
         reply: Reply = None
-        async with AiohttpTransport(self.settings) as transport:
-            while True:
-                step = resume(steps, reply)
-                match step:
-                    case Request():
-                        reply = await transport.send(step)
-                    case NeedToken(credential, refused):
-                        reply = await aget_token(offer(self.settings, credential), refused, self._mint)
-                    case Sleep(seconds, reason):
-                        self.log.info("Waiting %.1f s: %s", seconds, reason)
-                        await asyncio.sleep(seconds)
-                        reply = None
-                    case Finished():
-                        return step.value
+        try:
+            async with AiohttpTransport(settings) as transport:
+                while True:
+                    step = resume(steps, reply)
+                    match step:
+                        case Request():
+                            reply = await transport.send(step)
+                        case NeedToken(credential, refused):
+                            reply = await aget_token(offer(settings, credential), refused, self._mint)
+                        case Sleep(seconds, reason):
+                            self.log.info("Waiting %.1f s: %s", seconds, reason)
+                            await asyncio.sleep(seconds)
+                            reply = None
+                        case Finished():
+                            return step.value
+        except SalesNavigatorError as error:
+            if not error.retryable:
+                # Someone may have mended the connection since it was read.
+                forget(self.snav_conn_id, settings)
+                self._settings = None
+            raise

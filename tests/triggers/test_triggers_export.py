@@ -88,6 +88,37 @@ def test_its_one_event_says_what_it_saw(submitted: Any, snav_sandbox: Sandbox) -
     assert "http" not in json.dumps(event)
 
 
+def test_a_status_is_logged_when_it_is_new_and_not_for_each_poll(
+    submitted: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = submitted["slices"][0]["job_id"]
+    event = wait_for(trigger_for(submitted))
+    logged = "".join(capsys.readouterr())
+    assert event["polls"] == 3
+    assert logged.count(f"Job {job_id}: PROCESSING") == 1
+    assert logged.count(f"Job {job_id}: COMPLETED") == 1
+
+
+def test_200_triggers_look_the_connection_up_once(
+    snav_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = on_worker(exporting(wait_for_completion=False))
+    looked_up = []
+    read = SalesNavigatorAsyncHook._read
+
+    async def counting(hook: SalesNavigatorAsyncHook) -> Any:
+        looked_up.append(hook)
+        return await read(hook)
+
+    monkeypatch.setattr(SalesNavigatorAsyncHook, "_read", counting)
+
+    async def run() -> None:
+        await asyncio.gather(*(events_of(trigger_for(export)) for _ in range(200)))
+
+    asyncio.run(run())
+    assert len(looked_up) == 1
+
+
 def test_it_never_submits(snav_sandbox: Sandbox) -> None:
     snav_sandbox.script_statuses("FAILED_DUE_TO_INTERNAL_ERROR")
     export = on_worker(exporting(wait_for_completion=False))

@@ -1,0 +1,63 @@
+"""One look-up of a connection for all triggers of a loop that start at about the same time.
+
+Each look-up from a triggerer goes through its supervisor to the API server, some twenty a second; a thousand
+triggers that each look up for themselves keep the last of them waiting for a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from airflow_provider_snav.api.settings import Settings
+
+KEPT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    settings: Settings
+    until: float
+
+
+@dataclass(slots=True)
+class _Lookups:
+    kept: dict[str, _Kept] = field(default_factory=dict)
+    pending: dict[str, asyncio.Task[Settings]] = field(default_factory=dict)
+
+
+_lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lookups] = WeakKeyDictionary()
+
+
+async def look_up(conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Settings:
+    """What the connection says, or said less than half a minute ago.
+
+    One look-up serves all who wait for it, and outlives those of them who give up. One that fails fails for
+    all of them, and the next to ask looks up again.
+
+    :param read: looks the connection up.
+    """
+    ours = _lookups.setdefault(asyncio.get_running_loop(), _Lookups())
+    kept = ours.kept.get(conn_id)
+    if kept and time.monotonic() < kept.until:
+        return kept.settings
+    if conn_id not in ours.pending:
+        ours.pending[conn_id] = asyncio.create_task(_keep(ours, conn_id, read))
+        ours.pending[conn_id].add_done_callback(lambda _: ours.pending.pop(conn_id))
+    return await asyncio.shield(ours.pending[conn_id])
+
+
+async def _keep(ours: _Lookups, conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Settings:
+    settings = await read()
+    ours.kept[conn_id] = _Kept(settings, time.monotonic() + KEPT_SECONDS)
+    return settings
+
+
+def forget(conn_id: str, refused: Settings) -> None:
+    """Have the connection looked up again, unless that has been done since ``refused`` was."""
+    ours = _lookups.get(asyncio.get_running_loop())
+    if ours and conn_id in ours.kept and ours.kept[conn_id].settings is refused:
+        del ours.kept[conn_id]
