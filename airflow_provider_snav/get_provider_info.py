@@ -62,7 +62,7 @@ def get_provider_info() -> dict[str, object]:
                 "hook-class-name": "airflow_provider_snav.hooks.sales_navigator.SalesNavigatorHook",
                 "hook-name": _INTEGRATION,
                 "ui-field-behaviour": {
-                    "hidden-fields": ["port", "schema"],
+                    "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "API base URL",
                         "login": "OAuth client id",
@@ -72,6 +72,9 @@ def get_provider_info() -> dict[str, object]:
                         "host": "https://api.linkedin.com/v2",
                         "login": "Client ID of your LinkedIn application",
                         "password": "For contracts and analytics exports (3-legged OAuth)",
+                        # Shown for this alone: that button sends 0 for an empty port, and Airflow then
+                        # says "Bad Request" to whatever connection it is.
+                        "port": "Not used; Airflow 3.3.2's Test button needs one, such as 443",
                     },
                 },
                 "conn-fields": {
@@ -128,7 +131,7 @@ def get_provider_info() -> dict[str, object]:
                             "PEM file on the workers checks them against yours, for a proxy that inspects "
                             "TLS. false checks nothing and exposes the token: never in production."
                         ),
-                        "schema": {"type": ["string", "boolean", "null"]},
+                        "schema": {"type": ["string", "null"]},
                     },
                 },
             }

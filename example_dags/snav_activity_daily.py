@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.providers.common.compat.sdk import dag  # on Airflow 3 alone: from airflow.sdk import dag
+from airflow.providers.common.compat.sdk import Asset, dag  # on Airflow 3 alone: from airflow.sdk
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
@@ -38,6 +38,8 @@ def snav_activity_daily():
         task_id="land",
         export=export.output,
         destination="{{ var.value.snav_lake }}/activity/",
+        # snav_activity_consumer runs after each landing.
+        outlets=[Asset("snav_activity")],
     )
 
 

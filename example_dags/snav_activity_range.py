@@ -1,4 +1,4 @@
-"""The activities of any time you name when you trigger it: a day, a year, at most two years back.
+"""The activities of the days you name when you trigger it: one, a year, at most two years back.
 
 Longer than 90 days becomes several jobs in the one task. Needs the connection and variables of
 ``snav_activity_daily``.
@@ -18,8 +18,8 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     schedule=None,
     default_args={"retries": 2},
     params={
-        "start_at": Param(None, type=["null", "string"], description="First day, such as 2026-01-01 (UTC)"),
-        "end_at": Param(None, type=["null", "string"], description="The day after the last"),
+        "start_at": Param(type="string", format="date", description="First day (UTC), such as 2026-01-01"),
+        "end_at": Param(type="string", format="date", description="The day after the last"),
     },
 )
 def snav_activity_range():

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import pytest
 from harness import Deployment
+from local_airflow import EXAMPLES
 
 
 @pytest.fixture(scope="session")
 def airflow() -> Iterator[Deployment]:
-    """A running Airflow."""
-    deployment = Deployment(Path(__file__).parent / "dags")
-    try:
-        deployment.start()
+    """A running Airflow; the example DAGs are paused."""
+    with Deployment(Path(__file__).parent / "dags", EXAMPLES) as deployment:
         yield deployment
-    finally:
-        deployment.stop()

@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg2
 import pytest
-from harness import Deployment, Run, days_ago, wait_for
+from harness import Deployment, Run, days_ago
+from local_airflow import wait_for
 
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.export_plan import Remedies, submitted
@@ -51,7 +52,8 @@ class LinkedIn:
         self.sandbox = sandbox
         self._airflow = airflow
         self.folder = folder
-        self.conn_id = airflow.add_connection(sandbox.connection_json())
+        self.conn_id = f"snav_{folder.name}"
+        airflow.add_connection(self.conn_id, sandbox.connection_json())
 
     def export(self, dag_id: str, **params: str) -> Run:
         """Run a DAG that exports one day from here and lands it."""

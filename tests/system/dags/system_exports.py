@@ -1,4 +1,4 @@
-"""What the crash tests run: exports as users write them, but in a hurry."""
+"""What the crash tests run: exports as users write them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ ASKED = {
     "contract": "123456",
     "export_type": "seat",
 }
-IN_A_HURRY = {"poll_interval": 0.5, "max_poll_interval": 1}
 
 
 class HaltingExportOperator(SalesNavigatorAnalyticsExportOperator):
@@ -61,12 +60,12 @@ def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
         dag_id,
         schedule=None,
         params=PARAMS,
+        is_paused_upon_creation=False,
         default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
     ) as dag:
         export = HaltingExportOperator(
             task_id="export",
             **ASKED,
-            **IN_A_HURRY,
             start_at="{{ params.start_at }}",
             end_at="{{ params.end_at }}",
             deferrable=deferrable,
@@ -86,7 +85,7 @@ deferred = export_and_land("export_deferred", deferrable=True)
 on_worker = export_and_land("export_on_worker", deferrable=False)
 
 # Paused: its runs have task instances, which a test defers by itself and nobody resumes.
-with DAG("export_crowd", schedule=None, params=PARAMS, is_paused_upon_creation=True) as crowd:
+with DAG("export_crowd", schedule=None, params=PARAMS) as crowd:
     SalesNavigatorAnalyticsExportOperator.partial(
         task_id="export",
         snav_conn_id="{{ params.snav_conn_id }}",

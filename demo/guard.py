@@ -1,8 +1,8 @@
-"""Ends the deployment when the tests end, however they end.
+"""Ends processes when whoever started this one ends, however that ends.
 
-Runs as a process of its own and reads its standard input, a pipe that only the tests hold: one process id and
-the name of a signal a line. The pipe closes when the tests are done, or killed. Then each of those processes,
-with all that descends from it, gets its signal, and the folder given as the argument goes.
+Runs as a process of its own and reads its standard input, a pipe: one process id and the name of a signal a
+line. The pipe closes when whoever holds it says so, or is killed. Then each of those processes, with all that
+descends from it, gets its signal, and the folder given as an argument, if any, goes.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ def _signal(family: Iterable[psutil.Process], number: signal.Signals) -> None:
 
 
 def main() -> None:
+    """Wait for the pipe to close, then do it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     watched = [line.split() for line in sys.stdin]
     for pid, name in watched:
         kill_tree(int(pid), signal.Signals[name])
-    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    for folder in sys.argv[1:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

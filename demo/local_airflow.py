@@ -1,0 +1,298 @@
+"""A whole Airflow on this machine: its components as processes of their own, on loopback and free ports.
+
+``make up`` shows it, and the system tests crash it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urljoin
+
+import requests
+
+from airflow_provider_snav.sandbox.server import HOST, Sandbox
+
+T = TypeVar("T")
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
+_GUARD = Path(__file__).with_name("guard.py")
+_LOOK_EVERY = 0.2
+
+# Airflow's `airflow_local_settings.py`. The operators are as patient as is polite to LinkedIn; there is no
+# need for that on one's own machine.
+_HASTE = """\
+from datetime import timedelta
+
+
+def task_policy(task):
+    if hasattr(task, "poll_interval"):
+        task.poll_interval, task.max_poll_interval = {first}, {longest}
+        task.resubmit_delay = timedelta(seconds={longest})
+"""
+
+
+class LocalAirflow:
+    """Is there inside a ``with`` block, and is gone after it, or when the process that began it is.
+
+    :param root: a new folder, below which all files lie.
+    :param dags: the DAGs folder.
+    :param port: of the web page and the REST API; 0 takes a free one.
+    :param poll_interval: seconds to the first poll of every task; twice that is the longest pause.
+    :param temporary: ``root`` goes with the rest.
+    :param settings: more of Airflow's, as ``SECTION__NAME=value``.
+    :raises OSError: the port is taken.
+    """
+
+    components: tuple[str, ...] = ("api-server", "scheduler -s", "dag-processor", "triggerer -s")
+
+    def __init__(
+        self,
+        root: Path,
+        dags: Path,
+        *,
+        port: int = 0,
+        poll_interval: float = 2,
+        temporary: bool = False,
+        **settings: object,
+    ) -> None:
+        self.root = root
+        self.url = f"http://{HOST}:{free_port(port)}"
+        self.settings = {"CORE__DAGS_FOLDER": dags, **_service_settings(self.url), **settings}
+        self._poll_interval = poll_interval
+        self._temporary = [root] if temporary else []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._components: dict[str, subprocess.Popen[bytes]] = {}
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def __enter__(self) -> Self:
+        self._guard = subprocess.Popen(
+            [sys.executable, _GUARD, *self._temporary],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            self._start()
+            wait_for("all components", self._is_healthy, timeout=90)
+            # The first call to the part of it that tasks talk to takes seconds.
+            self.call("GET", "/execution/health")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End every process."""
+        self._http.close()
+        assert self._guard.stdin
+        self._guard.stdin.close()
+        for process in self._processes:
+            process.wait(timeout=60)
+        self._guard.wait(timeout=60)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the REST API.
+
+        :param path: below ``/api/v2/``, unless it begins with a slash.
+        :returns: the answer's JSON, None if it has none.
+        :raises RuntimeError: it refused.
+        """
+        answer = self._request(method, path, json=body)
+        if not answer.ok:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
+
+    def knows(self, path: str) -> bool:
+        """Whether the REST API has something at this path."""
+        return self._request("GET", path).ok
+
+    def add_connection(self, name: str, connection_json: str) -> None:
+        """Create a connection from the text of an ``AIRFLOW_CONN_…`` variable."""
+        # Airflow 3.3.2's Test button refuses connections without a port; ours has no use for it.
+        connection = {"port": 443, **json.loads(connection_json)}
+        extra = json.dumps(connection.pop("extra"))
+        self.call("POST", "connections", {"connection_id": name, "extra": extra, **connection})
+
+    def add_variables(self, variables: Mapping[str, str]) -> None:
+        """Create these variables."""
+        for key, value in variables.items():
+            self.call("POST", "variables", {"key": key, "value": value})
+
+    def check(self) -> None:
+        """Look whether everything runs.
+
+        :raises RuntimeError: a component has ended by itself.
+        """
+        for name, process in self._components.items():
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended by itself.\n{self.component_logs()}")
+
+    def component_logs(self, lines: int = 25) -> str:
+        """The last lines of every component."""
+        said = []
+        for log in sorted(self.root.glob("*.log")):
+            said += [f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-lines:]]
+        return "\n".join(said)
+
+    def _start(self) -> None:
+        """Start everything; return when the REST API can be called."""
+        home = self.root / "airflow"
+        (home / "config").mkdir(parents=True)
+        haste = _HASTE.format(first=self._poll_interval, longest=2 * self._poll_interval)
+        (home / "config" / "airflow_local_settings.py").write_text(haste)
+        self._environment = airflow_environment(home, **self.settings)
+        airflow(self._environment, "db", "migrate", quiet=True)
+        for component in self.components:
+            self._launch(component)
+        wait_for("the API server", self._answers, timeout=90)
+        token = self.call("GET", "/auth/token")["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def _launch(self, component: str, name: str = "") -> None:
+        name = name or component.split(maxsplit=1)[0]
+        # It tells the guard of itself before it is Airflow: none is forgotten, whenever we are killed.
+        told = ["/bin/sh", "-c", 'echo $$ SIGKILL; exec "$@" >>"$0" 2>&1', self.root / f"{name}.log"]
+        process = subprocess.Popen(
+            [*told, sys.executable, "-m", "airflow", *component.split()],
+            env=self._environment,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=self._guard.stdin,
+            # Ctrl-C is for whoever started all this.
+            start_new_session=True,
+        )
+        self._components[name] = process
+        self._processes.append(process)
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self._http.request(method, urljoin(f"{self.url}/api/v2/", path), timeout=60, **options)
+
+    def _answers(self) -> bool:
+        self.check()
+        try:
+            return self.knows("monitor/health")
+        except requests.RequestException:
+            return False
+
+    def _is_healthy(self) -> bool:
+        self.check()
+        health = self.call("GET", "monitor/health")
+        return all(component["status"] == "healthy" for component in health.values())
+
+
+def airflow_environment(home: Path, **settings: object) -> dict[str, str]:
+    """An Airflow of its own, which takes no setting from the user's.
+
+    :param home: its AIRFLOW_HOME.
+    :param settings: as ``SECTION__NAME=value``.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))
+    }
+    return {
+        **inherited,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "NO_PROXY": "127.0.0.1,localhost",
+        **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
+    }
+
+
+def example_variables(sandbox: Sandbox, lake: str) -> dict[str, str]:
+    """What the example DAGs ask for.
+
+    :param lake: URI of the folder to land in.
+    """
+    return {
+        "snav_contract": "123456",
+        "snav_crm_instance": sandbox.settings.crm_instances[0],
+        "snav_contact_keys": f"{lake}/contact_keys.csv",
+        "snav_lake": lake,
+    }
+
+
+def contact_keys(number: int) -> str:
+    """A CSV of CRM records, for the example that looks up who they are."""
+    organisation = "362a3584-0d9b-44a1-a547-25de5cd95d08"
+    records = [f"{organisation},DYNAMICS,record-{each}" for each in range(number)]
+    return "\n".join(["instance_id,partner,record_id", *records, ""])
+
+
+def airflow(environment: Mapping[str, str], *arguments: str, quiet: bool = False) -> None:
+    """Run one Airflow command; a quiet one is heard only when it fails.
+
+    :raises RuntimeError: it failed.
+    """
+    command = [sys.executable, "-m", "airflow", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=quiet, text=True, check=False)
+    if done.returncode:
+        said = f":\n{done.stdout}\n{done.stderr}" if quiet else "."
+        raise RuntimeError(f"airflow {' '.join(arguments)} failed with exit code {done.returncode}{said}")
+
+
+def wait_for(what: str, condition: Callable[[], T | None], *, timeout: float = 60) -> T:
+    """Wait until the condition is true, and return what it returned.
+
+    :param timeout: in seconds.
+    :raises TimeoutError: it never was.
+    """
+    end = time.monotonic() + timeout
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"Waited {timeout:g} seconds for {what}")
+        time.sleep(_LOOK_EVERY)
+    return found
+
+
+def free_port(port: int = 0) -> int:
+    """A port that nobody listened on a moment ago.
+
+    :param port: this one; 0 for any.
+    :raises OSError: it is taken.
+    """
+    with socket.create_server((HOST, port)) as listener:
+        chosen: int = listener.getsockname()[1]
+    return chosen
+
+
+def _service_settings(url: str) -> dict[str, object]:
+    """What all components share. What is not here is Airflow's default."""
+    manager = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+    return {
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": 4,
+        "CORE__AUTH_MANAGER": manager,
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": True,
+        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "CORE__TEST_CONNECTION": "Enabled",
+        "API__HOST": HOST,
+        "API__PORT": url.rpartition(":")[2],
+        "API__WORKERS": 1,
+        "API__BASE_URL": url,
+        "API__SECRET_KEY": secrets.token_hex(16),
+        "API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        # Short deferrals fail at random with the default of 5.
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 5,
+    }

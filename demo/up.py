@@ -1,0 +1,124 @@
+"""A tour: a real Airflow with its web page, and every example DAG, against the sandbox.
+
+Started by ``make up``, ended by Ctrl-C. All it makes lies in ``.demo/up/``, new each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from local_airflow import EXAMPLES, LocalAirflow, contact_keys, example_variables, free_port, wait_for
+
+from airflow_provider_snav.sandbox.server import Sandbox
+
+HOME = EXAMPLES.parent / ".demo" / "up"
+WELCOME = """
+    {}
+
+There is no login: whoever can use this machine is an administrator. All example DAGs are there. Those with a
+schedule have just begun their latest run; the button Trigger starts any of them.
+
+Files land in   {}
+Sandbox         {} (connection snav_default)
+Stop            Ctrl-C
+"""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Tour:
+    """What is there to look at."""
+
+    airflow: LocalAirflow
+    sandbox: Sandbox
+    lake: Path
+
+
+@contextmanager
+def tour(home: Path, *, port: int = 0, **sandbox_settings: Any) -> Iterator[Tour]:
+    """An Airflow with all examples, which are not paused, and the sandbox they export from.
+
+    :param home: a folder that is not there yet.
+    :param port: of the web page; 0 takes a free one.
+    :param sandbox_settings: see `Settings`.
+    """
+    lake = home / "lake"
+    lake.mkdir(parents=True)
+    (lake / "contact_keys.csv").write_text(contact_keys(250))
+    with Sandbox(**sandbox_settings) as sandbox, LocalAirflow(home, EXAMPLES, port=port) as airflow:
+        airflow.add_connection("snav_default", sandbox.connection_json())
+        airflow.add_variables(example_variables(sandbox, lake.as_uri()))
+        for example in EXAMPLES.glob("*.py"):
+            path = f"dags/{example.stem}"
+            wait_for(f"{path} to be read", lambda: airflow.knows(path))  # noqa: B023
+            # Not before it has its connection: those with a schedule now run once.
+            airflow.call("PATCH", path, {"is_paused": False})
+        yield Tour(airflow, sandbox, lake)
+
+
+def main() -> int:
+    """Show it until Ctrl-C or SIGTERM."""
+    home, port = _options()
+    for number in _SIGNALS:
+        signal.signal(number, _leave)
+    try:
+        with _alone(home):
+            shutil.rmtree(home, ignore_errors=True)
+            print("Starting Airflow and the sandbox: about half a minute ...", flush=True)
+            # An analytics export takes 6 seconds, a CRM validation 27.
+            with tour(home, port=port, speed=200) as there:
+                print(WELCOME.format(there.airflow.url, there.lake, there.sandbox.base_url), flush=True)
+                while True:
+                    time.sleep(1)
+                    there.airflow.check()
+    except KeyboardInterrupt:
+        print("\nAll ended.")
+        return 0
+    except (OSError, RuntimeError, TimeoutError) as error:
+        print(f"{error}\nThe logs are in {home}.", file=sys.stderr)
+        return 1
+
+
+def _options() -> tuple[Path, int]:
+    parser = argparse.ArgumentParser(description="A real Airflow with all examples, against the sandbox.")
+    parser.add_argument("--port", type=int, default=0, help="of the web page; 0, the default: a free one")
+    parser.add_argument("--home", type=Path, default=HOME, help="folder for all files, new each time")
+    options = parser.parse_args()
+    try:
+        free_port(options.port)
+    except (OSError, OverflowError) as error:
+        parser.error(f"port {options.port} cannot be used: {error}")
+    return options.home.resolve(), options.port
+
+
+def _leave(*_: object) -> NoReturn:
+    # Whoever is impatient must not interrupt the clearing up.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One tour at a time: the next would remove this one's files."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with home.with_name(f"{home.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError("It is running already, in another terminal.") from None
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""After each landing of ``snav_activity_daily``, one task for every landed file. Airflow 3.
+
+It is scheduled on the asset that the landing has as an outlet. What landed stands in the ``extra`` of the
+asset's events: where, how many rows, of which time. Here a task prints it; yours would load a warehouse.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pendulum
+from airflow.providers.common.compat.sdk import Asset, dag, task
+
+
+@dag(
+    schedule=[Asset("snav_activity")],
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    default_args={"retries": 2},
+)
+def snav_activity_consumer():
+    @task
+    def landed_files(triggering_asset_events=None):
+        # More than one, if days landed while an earlier run was under way.
+        events = chain.from_iterable(triggering_asset_events.values())
+        return [file for event in events for file in event.extra["files"]]
+
+    @task
+    def load(file):
+        print(f"{file['rows']} rows, {file['start_at']} to {file['end_at']}: {file['uri']}")
+
+    load.expand(file=landed_files())
+
+
+snav_activity_consumer()
