@@ -49,8 +49,9 @@ demo: $(DEMO_STAMP)
 up: $(DEMO_STAMP)
 	$(BIN)/python demo/up.py $(if $(PORT),--port $(PORT))
 
+# Two processes: half of the time is spent waiting for servers to start, stop and be killed.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 # Part of `make test`, too: PostgreSQL, S3, two triggerers, kill -9.
 test-system: $(TEST_STAMP)

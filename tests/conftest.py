@@ -61,6 +61,13 @@ def _is_local_address(name: str) -> bool:
 sys.addaudithook(_refuse_to_leave_the_machine)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where processes share the tests, those of a folder share its servers; the longest folder goes first."""
+    items.sort(key=lambda item: item.path.parent.name != "system")
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
 @pytest.fixture(autouse=True)
 def forget_masked_secrets() -> Iterator[None]:
     """Airflow compiles one pattern of all secrets it ever saw: after some hundred tests, seconds each."""
