@@ -51,7 +51,7 @@ up: $(DEMO_STAMP)
 
 # Two processes: half of the time is spent waiting for servers to start, stop and be killed.
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 # Part of `make test`, too: PostgreSQL, S3, two triggerers, kill -9.
 test-system: $(TEST_STAMP)

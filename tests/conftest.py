@@ -62,10 +62,20 @@ sys.addaudithook(_refuse_to_leave_the_machine)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where processes share the tests, those of a folder share its servers; the longest folder goes first."""
+    """Where processes share the tests, the folder that takes longest goes first."""
     items.sort(key=lambda item: item.path.parent.name != "system")
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where processes share the tests, those of a folder share its servers."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FolderScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0].rpartition("/")[0]
+
+    return FolderScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -29,9 +29,6 @@ from airflow_provider_snav.sandbox.server import Sandbox
 MIB = 1024 * 1024
 NAMES = ["mine.part-0001.csv", "mine.part-0002.csv"]
 
-# What aiohttp says to all who hand it a block of several MiB at once.
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
-
 
 @pytest.fixture
 def export(snav_sandbox: Sandbox) -> Any:
@@ -187,6 +184,32 @@ def test_nothing_is_published_and_the_old_files_stay_after(
         lands(max_parallel=1)
     assert "Nothing was published; files of earlier runs are untouched." in str(failure.value)
     assert lake.files() == old
+
+
+@pytest.mark.parametrize("server", ["s3", "gs", "abfs"], indirect=True)
+def test_a_publication_whose_answer_is_lost_is_not_said_to_have_left_everything_untouched(
+    snav_sandbox: Sandbox, lake: Lake, lands: Callable[..., Any]
+) -> None:
+    for name in NAMES:
+        lake.put(name, b"old")
+    lake.gate.refuse(Moment.PUBLISH, obeys=True)
+    with pytest.raises(SalesNavigatorDestinationError, match=rf"of earlier runs, {NAMES[0]} may be replaced"):
+        lands()
+    assert lake.files() == {NAMES[0]: exported(snav_sandbox)[NAMES[0]], NAMES[1]: b"old"}
+
+
+@pytest.mark.parametrize("server", ["s3", "abfs"], indirect=True)
+def test_a_stage_that_lost_a_block_is_not_sealed_even_by_a_store_that_is_well_again(lake: Lake) -> None:
+    stage = open_stage(storage_path(lake.destination, "destination") / "seats.csv", attempt="try-1")
+    lake.gate.refuse(Moment.WRITE)
+    with pytest.raises(SalesNavigatorDestinationError, match="could not be written"):
+        stage.write(bytes(11 * MIB))
+    lake.gate.open()
+    for say_on in (lambda: stage.write(bytes(11 * MIB)), stage.seal):
+        with pytest.raises(SalesNavigatorDestinationError, match="could not be written"):
+            say_on()
+    stage.discard()
+    assert lake.files() == {}
 
 
 # --- killed -----------------------------------------------------------------------------------------------
