@@ -151,7 +151,7 @@ class SalesNavigatorPermissionError(SalesNavigatorApiError):
 
 
 class SalesNavigatorNotFoundError(SalesNavigatorApiError):
-    """404: no such job or record, or the job has expired (a job lives one week)."""
+    """404: no such job or record, or the job has expired."""
 
     retryable = False
     section = "not-found"

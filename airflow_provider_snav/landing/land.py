@@ -166,7 +166,7 @@ class Landing:
         try:
             job = self._hook.run(calls.get_job(self._export, part))
         except SalesNavigatorNotFoundError as error:
-            raise error.because("The job has expired (it lives one week): clear the export task.") from None
+            raise error.because("The job has expired: clear the export task.") from None
         if job.status != JobStatus.COMPLETED:
             raise SalesNavigatorLandingError(
                 f"Job {part.job_id} is {job.status}: wait for the export before landing it."

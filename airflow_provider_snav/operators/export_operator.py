@@ -13,7 +13,7 @@ from airflow_provider_snav._compat import BaseOperator, Context, conf
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.operators.durable import TaskMemory
-from airflow_provider_snav.operators.reporting import reporting
+from airflow_provider_snav.operators.reporting import before, reporting
 
 if TYPE_CHECKING:
     from airflow_provider_snav.api.polling import PollSchedule
@@ -85,7 +85,7 @@ class ExportOperator(BaseOperator):
 
         :returns: the Export as JSON.
         """
-        with reporting(lambda _: "Nothing was submitted."):
+        with reporting(before("Nothing was submitted.")):
             self._check_arguments()
             asked = self.asked(context)
             memory = TaskMemory(context, asked, enabled=self.durable)

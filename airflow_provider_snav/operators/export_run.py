@@ -188,7 +188,7 @@ class ExportRun:
         if running and isinstance(error, SalesNavigatorNotFoundError):
             fate = f"LinkedIn no longer knows a job of this export ({running})."
         elif running:
-            fate = f"LinkedIn goes on with job {running}, which expires by itself after a week."
+            fate = f"LinkedIn goes on with job {running}, which expires by itself."
         if self._answer_lost:
             unknown = "LinkedIn may have created a job whose answer was lost; it expires by itself."
             fate = f"{unknown} {fate}" if running else unknown
@@ -196,8 +196,7 @@ class ExportRun:
         if self.export.job_ids and self._memory.works:
             again = "goes on with this export and submits only what is missing"
         if not error.retryable:
-            mend = "Once it is mended, clear the task"
-            return f"{fate} Airflow does not retry this error. {mend}: that {again}."
+            return f"{fate} Once it is mended, clear the task: that {again}."
         if isinstance(error, SalesNavigatorRateLimitError) and error.daily:
             return f"{fate} A retry before the reset fails the same way, a later one {again}."
         return f"{fate} A retry {again}."

@@ -18,7 +18,18 @@ def reporting(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
     try:
         yield
     except SalesNavigatorError as error:
-        error.because(f"{fate(error)} {error.see}".lstrip())
+        consequence = fate(error)
+        if not error.retryable:
+            consequence = f"{consequence} Airflow does not retry this error.".lstrip()
+        error.because(f"{consequence} {error.see}".lstrip())
         if error.retryable:
             raise
         raise AirflowFailException(str(error)) from error
+
+
+def before(done: str) -> Callable[[SalesNavigatorError], str]:
+    """What an error means that came before anything was done.
+
+    :param done: says so, as in "Nothing was submitted."
+    """
+    return lambda error: f"{done} A retry asks again." if error.retryable else done

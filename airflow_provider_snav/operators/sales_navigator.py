@@ -38,7 +38,7 @@ from airflow_provider_snav.landing.staged import open_stage
 from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
 from airflow_provider_snav.operators.association_keys import keys_of
 from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
-from airflow_provider_snav.operators.reporting import reporting
+from airflow_provider_snav.operators.reporting import before, reporting
 from airflow_provider_snav.operators.watermark import Watermark
 
 
@@ -292,7 +292,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
-        with reporting(_nothing_sent):
+        with reporting(before("Nothing was sent to LinkedIn.")):
             output = self._output()
             keys = keys_of(self.keys)
             if output is None:
@@ -371,10 +371,6 @@ def _few(keys: Iterable[ProfileAssociationKey]) -> list[ProfileAssociationKey]:
             " a JSONL object to write."
         )
     return few
-
-
-def _nothing_sent(_: SalesNavigatorError) -> str:
-    return "Nothing was sent to LinkedIn."
 
 
 def _nothing_written(error: SalesNavigatorError) -> str:

@@ -33,6 +33,9 @@ _ADVICE = (
     "The sensor applies no remedy and LinkedIn does not run a failed job again: clear the export task, and"
     " give its operator wait_for_completion=True to have failures remedied."
 )
+_TIMED_OUT = (
+    "The jobs go on at LinkedIn. Airflow does not retry a sensor that timed out; clear it to wait on."
+)
 _SHORTEST_INTERVAL = 0.1
 
 
@@ -120,7 +123,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         if report.outcome is Outcome.TIMEOUT or now() >= report.deadline:
             timeout = dt.timedelta(seconds=self.timeout)
             error = timed_out(export, timeout, report.last_problem)
-            raise AirflowSensorTimeout(str(error.because(error.see)))
+            raise AirflowSensorTimeout(str(error.because(f"{_TIMED_OUT} {error.see}")))
         return self._defer(export, report.deadline)
 
     @contextmanager
@@ -156,7 +159,7 @@ def _consequence(error: SalesNavigatorError) -> str:
         error.retryable = False
         return _ADVICE
     if isinstance(error, SalesNavigatorNotFoundError):
-        return "LinkedIn no longer knows the job (it keeps one for a week): clear the export task."
+        return "LinkedIn no longer knows the job: clear the export task."
     if error.retryable:
         return "The jobs go on at LinkedIn; a retry waits for them again."
-    return "Airflow does not retry this error. Once it is mended, clear the task: it waits again."
+    return "Once it is mended, clear the task: it waits again."

@@ -17,7 +17,7 @@ from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
 from airflow_provider_snav.landing.staged import uri_of
 from airflow_provider_snav.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
-from airflow_provider_snav.operators.reporting import reporting
+from airflow_provider_snav.operators.reporting import before, reporting
 from airflow_provider_snav.operators.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.landing.land import Landing
 
-        with reporting(lambda _: "Nothing was downloaded."):
+        with reporting(before("Nothing was downloaded.")):
             export = Export.from_json(self.export)
             terms = self._terms(export, context)
             watermark = self._watermark(export, context)

@@ -1,4 +1,4 @@
-"""The last message of a failed task ends with the section to read, and names it once."""
+"""The last message of a failed task says what a retry will do, and ends with the section to read."""
 
 from __future__ import annotations
 
@@ -92,3 +92,4 @@ def test_a_failure_ends_with_its_section(
     message = str(failure.value)
     assert message.endswith(f". (see docs/errors.md#{section})")
     assert message.count("docs/errors.md") == 1
+    assert message.count("does not retry") + message.lower().count("a retry") == 1
