@@ -59,7 +59,8 @@ class Ran:
 @pytest.fixture(scope="module")
 def ran(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     airflow.restore()
-    with seaweedfs(tmp_path_factory.mktemp("s3")) as address, Sandbox(speed=2_000) as sandbox:
+    # Slow enough that no job is complete before its task could defer: 2 seconds for analytics, 11 for CRM.
+    with seaweedfs(tmp_path_factory.mktemp("s3")) as address, Sandbox(speed=500) as sandbox:
         sandbox.script_statuses("PROCESSING", DATA_DELAY)
         sandbox.fault("status", http_error(503))
         sandbox.fault("download", Cut(after_bytes=100))
@@ -165,11 +166,10 @@ def test_the_bad_day_was_bad(airflow: Deployment, ran: Ran) -> None:
     assert airflow.logs_with("asking for a new URL")
 
 
-def test_most_waits_were_deferred(airflow: Deployment, ran: Ran) -> None:
-    """A job that is complete before its task could defer needs no trigger: on a busy machine, some are."""
-    waited = [log for log in airflow.logs_with("The trigger waited: ") if "dag_id=snav_" in str(log)]
+def test_the_waits_were_deferred(airflow: Deployment, ran: Ran) -> None:
     exports = [task for task in ran.tasks if task["task_id"].endswith("export")]
-    assert len(waited) > len(exports) / 2
+    waited = [log for log in airflow.logs_with("The trigger waited: ") if "dag_id=snav_" in str(log)]
+    assert len(waited) >= len(exports)
 
 
 def _ended(airflow: Deployment) -> list[dict[str, Any]] | None:
