@@ -46,7 +46,7 @@ _PACKAGES = (
 
 
 def main(names: Sequence[str]) -> int:
-    """Return 1 when a target was missed, and 0 otherwise."""
+    """Return 1 when a target was missed and nobody has said what the limit is, and 0 otherwise."""
     questions: list[Question] = []
     with tempfile.TemporaryDirectory(prefix="snav-airflow-") as home:
         # Before any question imports Airflow. A machine's own netrc would put its logins into requests.
@@ -64,7 +64,7 @@ def main(names: Sequence[str]) -> int:
         written = _provenance()
         RESULTS.write_text(results(questions, written), encoding="utf-8")
         README.write_text(with_summary(README.read_text("utf-8"), questions, written), encoding="utf-8")
-    return 0 if all(row.met for question in questions for row in question.rows) else 1
+    return 0 if all(row.met or row.note for question in questions for row in question.rows) else 1
 
 
 def results(questions: Sequence[Question], written: str) -> str:

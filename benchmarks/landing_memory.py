@@ -18,7 +18,7 @@ from benchmarks.landing_runs import MIB, Lab, Run, lab, process, s3_lake
 from benchmarks.measure import Question, Row, alternate
 
 SIZE, SMALL, LARGE = 512 * MIB, 64 * MIB, 4096 * MIB
-_TIMES = 2
+_TIMES = 1
 
 
 def ask() -> list[Question]:

@@ -31,6 +31,10 @@ from benchmarks.triggerer_server import Server, still_running
 _RUNS = 2
 _PEERS = {"http": "http provider's HttpSensorTrigger", "dbt": "dbt Cloud's trigger"}
 _BARE = "bare shared aiohttp session"
+_BEYOND = (
+    "what a poll does beyond the bare session's is the schedule, the token, the retries, the checked answer"
+    " and the report; by cProfile none of them takes more than a tenth of a poll."
+)
 _FEW = ("1000", "4", "2")
 """Triggers, their poll interval, and how long they are watched, in seconds."""
 _MANY = ("5000", "15", "4")
@@ -66,12 +70,12 @@ def ask() -> list[Question]:
 
 def _polls(costs: dict[str, list[dict[str, float]]]) -> Question:
     taken = {side: _sample(runs, "poll") for side, runs in costs.items()}
-    rows = [Row(_BARE, taken["ours"], taken["bare"], "us", 1.3)]
+    rows = [Row(_BARE, taken["ours"], taken["bare"], "us", 1.3, _BEYOND)]
     for side, peer in _PEERS.items():
         least = taken["bare"].median / taken[side].median
         note = (
-            f"The bare session already takes {least:.2g} of it, so no poll over aiohttp could take"
-            " a quarter, not even one that did nothing with the answer."
+            f"the bare session already takes {least:.2g} of it, and 1.3 of that, our target beside it, is"
+            f" {1.3 * least:.2g}."
         )
         rows.append(Row(peer, taken["ours"], taken[side], "us", 0.25, note if least > 0.25 / 1.3 else ""))
     return Question("CPU of one poll, 1,000 triggers waiting", rows)
@@ -82,11 +86,11 @@ def _starts(costs: dict[str, list[dict[str, float]]]) -> Question:
     for side, peer in _PEERS.items():
         for what, key, unit in (
             ("look-ups of the connection", "lookups", "look-ups"),
-            ("CPU of a first poll", "first_poll", "us"),
+            ("CPU of a poll until then", "starting_poll", "us"),
         ):
             ours, theirs = _sample(costs["ours"], key), _sample(costs[side], key)
             rows.append(Row(f"{peer}: {what}", ours, theirs, unit, None))
-    return Question("1,000 triggers start, until each has polled once", rows)
+    return Question("1,000 triggers start, until all have polled", rows)
 
 
 def _lag(costs: dict[str, dict[str, float]]) -> Question:

@@ -1,7 +1,8 @@
 """One process full of waiting triggers, run by the triggerer's own code; prints what they cost as JSON.
 
-The triggers of one side start one after the other over one poll interval. Once all have polled, the process
-is watched for some seconds. ``COUNT_AT`` in the environment says where the server tells its count of polls.
+The triggers of one side start at random moments of one poll interval, at the same ones for every side. Once
+all have polled, the process is watched for some seconds. ``COUNT_AT`` in the environment says where the
+server tells its count of polls.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import datetime as dt
 import json
 import os
+import random
 import sys
 import time
 import urllib.request
@@ -55,14 +57,14 @@ class BareTrigger(BaseTrigger):
         yield TriggerEvent(status)
 
 
-def _bare(address: str, interval: float) -> BaseTrigger:
+def _bare(address: str, number: int, interval: float) -> BaseTrigger:
     query = "contract=urn%3Ali%3Acontract%3A1"
-    return BareTrigger(f"https://{address}/v2/salesAnalyticsExportJobs/7?{query}", interval)
+    return BareTrigger(f"https://{address}/v2/salesAnalyticsExportJobs/{number}?{query}", interval)
 
 
-def _ours(_: str, interval: float) -> BaseTrigger:
+def _ours(_: str, number: int, interval: float) -> BaseTrigger:
     start_at = dt.datetime(2026, 6, 12, tzinfo=dt.UTC)
-    job = Slice(start_at, start_at + dt.timedelta(days=1), job_id=7, status="PROCESSING")
+    job = Slice(start_at, start_at + dt.timedelta(days=1), job_id=number, status="PROCESSING")
     # Jitter takes off a tenth on average.
     pause = interval / 0.9
     return SalesNavigatorExportTrigger(
@@ -75,14 +77,14 @@ def _ours(_: str, interval: float) -> BaseTrigger:
     )
 
 
-def _http(_: str, interval: float) -> BaseTrigger:
-    return HttpSensorTrigger(endpoint="jobs/7", poke_interval=interval)
+def _http(_: str, number: int, interval: float) -> BaseTrigger:
+    return HttpSensorTrigger(endpoint=f"jobs/{number}", poke_interval=interval)
 
 
-def _dbt(_: str, interval: float) -> BaseTrigger:
+def _dbt(_: str, number: int, interval: float) -> BaseTrigger:
     return DbtCloudRunJobTrigger(
         conn_id="dbt_cloud_default",
-        run_id=7,
+        run_id=number,
         end_time=time.time() + _WEEK,
         poll_interval=interval,
         account_id=1,
@@ -95,20 +97,25 @@ SIDES = {"bare": _bare, "ours": _ours, "http": _http, "dbt": _dbt}
 async def measure(
     side: str, triggers: int, interval: float, seconds: float, address: str
 ) -> dict[str, float]:
-    """CPU microseconds of a first and of a later poll, look-ups of the connection, and the loop's lag."""
+    """CPU microseconds of a poll, while all start and later; look-ups of the connection; the loop's lag."""
     runner = TriggerRunner()
     async with aiohttp.ClientSession() as BareTrigger.session:
-        cpu = time.process_time()
-        tasks = []
-        for number in range(triggers):
+        cpu, began = time.process_time(), time.perf_counter()
+        tasks: list[asyncio.Task[Any]] = []
+        moment = random.Random(0)
+        starts = sorted(moment.uniform(0, interval) for _ in range(triggers))
+        for number, start in enumerate(starts):
+            # A loop that is late starts several at once, else it would never come to an end.
+            if (early := began + start - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
             # What `create_triggers` makes of a row of the database.
             runner.triggers[number] = {"task": None, "is_watcher": False, "name": str(number), "events": 0}
-            tasks.append(asyncio.create_task(runner.run_trigger(number, SIDES[side](address, interval))))
-            await asyncio.sleep(interval / triggers)
+            trigger = SIDES[side](address, number, interval)
+            tasks.append(asyncio.create_task(runner.run_trigger(number, trigger)))
         # Those that sleep before they poll are an interval late, and jitter adds a little.
-        await asyncio.sleep(interval / 5)
+        await asyncio.sleep(interval * 1.2)
         before = await asyncio.to_thread(_polls)
-        first = (time.process_time() - cpu) / before
+        starting = (time.process_time() - cpu) / before
 
         lags: list[float] = []
         watch = asyncio.create_task(_watch(lags))
@@ -124,7 +131,7 @@ async def measure(
             task.cancel()
         await asyncio.gather(watch, *tasks, return_exceptions=True)
     return {
-        "first_poll": first * 1e6,
+        "starting_poll": starting * 1e6,
         "poll": cpu / polls * 1e6,
         "polls_a_second": polls / seconds,
         "lookups": CountingBackend.lookups,

@@ -49,24 +49,26 @@ class Gate:
     """Lets everything through, until it is told about a moment.
 
     ``named`` is a part of the name of the file it watches for. A request that is held is never let through:
-    the store did not get it.
+    the store did not get it. A store that ``obeys`` does what it says no to: so it looks when an answer is
+    lost and the request is sent again. That is for stores that speak HTTP.
     """
 
     moment: Moment | None = None
     named: str = ""
     holds: bool = False
+    obeys: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
     _opened: threading.Event = field(default_factory=threading.Event)
 
-    def refuse(self, moment: Moment, named: str = "") -> None:
+    def refuse(self, moment: Moment, named: str = "", *, obeys: bool = False) -> None:
         """From now on say no: a store that is full to a write, one that forbids to a publication."""
-        self.moment, self.named, self.holds = moment, named, False
+        self.moment, self.named, self.holds, self.obeys = moment, named, False, obeys
 
     def hold(self, moment: Moment, named: str) -> None:
         """From now on say nothing."""
         self._opened.clear()
         self.reached.clear()
-        self.moment, self.named, self.holds = moment, named, True
+        self.moment, self.named, self.holds, self.obeys = moment, named, True, False
 
     def open(self) -> None:
         self.moment = None
@@ -157,7 +159,8 @@ class _Forwarder(BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self._gate.stops(self._moment_of(self.command, self.path, self.headers), _name(self)):
+        stopped = self._gate.stops(self._moment_of(self.command, self.path, self.headers), _name(self))
+        if stopped and not self._gate.obeys:
             self._stop()
             return
         self._store.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -167,6 +170,9 @@ class _Forwarder(BaseHTTPRequestHandler):
         self._store.endheaders(body)
         answer = self._store.getresponse()
         content = answer.read()
+        if stopped:
+            self._stop()
+            return
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in ("transfer-encoding", "connection", "content-length"):

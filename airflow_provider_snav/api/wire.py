@@ -61,7 +61,7 @@ class Request:
 class Response:
     """One HTTP answer.
 
-    :param headers: names in lower case.
+    :param headers: found by names in lower case, however they were spelt.
     :param body: all of it; empty for a 2xx answer to a streaming request, whose bytes are read later.
     :param received_at: when it came, aware; the core has no clock of its own.
     """

@@ -6,43 +6,41 @@ and ours.
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeVar
-
-import aiohttp
-import requests
-import urllib3
 
 E = TypeVar("E", bound=BaseException)
 
-_DAMAGED = (
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-    aiohttp.ClientPayloadError,
-)
-_HUNG_UP = (http.client.RemoteDisconnected, aiohttp.ServerDisconnectedError)
-_TOO_SLOW = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
-_NOT_HTTP = (http.client.HTTPException, aiohttp.ClientResponseError)
-_PROXY = (requests.exceptions.ProxyError, aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The exceptions by which one HTTP library tells what the system has no word for."""
+
+    damaged: tuple[type[BaseException], ...]
+    hung_up: tuple[type[BaseException], ...]
+    too_slow: tuple[type[BaseException], ...]
+    not_http: tuple[type[BaseException], ...]
+    proxy: tuple[type[BaseException], ...]
 
 
-def reason(error: BaseException, timeout: float) -> str:
+def reason(error: BaseException, timeout: float, vocabulary: Vocabulary) -> str:
     """Name the failure.
 
     :param timeout: the connection's ``http_timeout``.
+    :param vocabulary: of the library that raised the error.
     """
     # From the innermost out: it is the one that knows.
     chain = tuple(_chain(error))[::-1]
-    words = _words(chain, timeout) or type(error).__name__
-    return f"the proxy failed: {words}" if _first(chain, *_PROXY) else words
+    words = _words(chain, timeout, vocabulary) or type(error).__name__
+    return f"the proxy failed: {words}" if _first(chain, *vocabulary.proxy) else words
 
 
-def _words(chain: tuple[BaseException, ...], timeout: float) -> str | None:
+def _words(chain: tuple[BaseException, ...], timeout: float, vocabulary: Vocabulary) -> str | None:
     if certificate := _first(chain, ssl.SSLCertVerificationError):
         return (
             f"the server's TLS certificate is not trusted ({certificate.verify_message}); for a private CA,"
@@ -52,25 +50,25 @@ def _words(chain: tuple[BaseException, ...], timeout: float) -> str | None:
         return f"TLS failed ({tls.reason or type(tls).__name__})"
     if name := _first(chain, socket.gaierror):
         return f"the host name has no address ({name.strerror})"
-    if _first(chain, *_DAMAGED):
+    if _first(chain, *vocabulary.damaged):
         return "the answer came incomplete or damaged"
-    if _first(chain, *_HUNG_UP):
+    if _first(chain, *vocabulary.hung_up):
         return "the server closed the connection without an answer"
     for cause in chain:
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno)
-    if _first(chain, *_TOO_SLOW):
+    if _first(chain, *vocabulary.too_slow):
         return f"no answer within http_timeout={timeout:g} seconds"
-    if status := _proxy_status(chain):
+    if status := _proxy_status(chain, vocabulary):
         return f"it answered HTTP {status}"
-    if _first(chain, *_NOT_HTTP):
+    if _first(chain, *vocabulary.not_http):
         return "the answer is not HTTP"
     return None
 
 
-def _proxy_status(chain: tuple[BaseException, ...]) -> str | None:
-    if refused := _first(chain, aiohttp.ClientHttpProxyError):
-        return str(refused.status)
+def _proxy_status(chain: tuple[BaseException, ...], vocabulary: Vocabulary) -> str | None:
+    if status := getattr(_first(chain, *vocabulary.proxy), "status", None):
+        return str(status)
     # http.client has nothing but this text.
     texts = [re.match(r"Tunnel connection failed: (\d{3})\b", str(cause)) for cause in chain]
     return next((text[1] for text in texts if text), None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.hooks.sharing import shared
 
 KEPT_SECONDS = 30.0
 
@@ -35,8 +36,7 @@ _lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lookups] = WeakKeyDictio
 async def look_up(conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Settings:
     """What the connection says, or said less than half a minute ago.
 
-    One look-up serves all who wait for it, and outlives those of them who give up. One that fails fails for
-    all of them, and the next to ask looks up again.
+    One look-up serves all who wait for it, see :func:`shared`; a failure is not kept.
 
     :param read: looks the connection up.
     """
@@ -44,10 +44,7 @@ async def look_up(conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Sett
     kept = ours.kept.get(conn_id)
     if kept and time.monotonic() < kept.until:
         return kept.settings
-    if conn_id not in ours.pending:
-        ours.pending[conn_id] = asyncio.create_task(_keep(ours, conn_id, read))
-        ours.pending[conn_id].add_done_callback(lambda _: ours.pending.pop(conn_id))
-    return await asyncio.shield(ours.pending[conn_id])
+    return await shared(ours.pending, conn_id, lambda: _keep(ours, conn_id, read))
 
 
 async def _keep(ours: _Lookups, conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Settings:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
 
@@ -56,12 +56,10 @@ from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
 from airflow_provider_snav.hooks.lookups import forget, look_up
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
-from airflow_provider_snav.hooks.transport import (
-    AiohttpTransport,
-    Download,
-    RequestsTransport,
-    StreamedResponse,
-)
+from airflow_provider_snav.hooks.transport import Download, RequestsTransport, StreamedResponse
+
+if TYPE_CHECKING:
+    from airflow_provider_snav.hooks.async_transport import AiohttpTransport
 
 T = TypeVar("T")
 
@@ -316,19 +314,22 @@ class SalesNavigatorAsyncHook(_Hook):
     :param snav_conn_id: a connection of type ``snav``, read at the first call, and again after a refusal.
     """
 
-    _settings: Settings | None = None
+    _transport: AiohttpTransport | None = None
 
     async def __aenter__(self) -> Self:
-        self._held = await AiohttpTransport(await self._load()).__aenter__()
+        self._held = await (await self._load()).__aenter__()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await self._held.__aexit__(*error)
 
-    async def _load(self) -> Settings:
-        if not self._settings:
-            self._settings = await look_up(self.snav_conn_id, self._read)
-        return self._settings
+    async def _load(self) -> AiohttpTransport:
+        if not self._transport:
+            # Here, not above: workers import this module and would pay 90 ms for aiohttp.
+            from airflow_provider_snav.hooks.async_transport import AiohttpTransport
+
+            self._transport = AiohttpTransport(await look_up(self.snav_conn_id, self._read))
+        return self._transport
 
     async def _read(self) -> Settings:
         try:
@@ -340,8 +341,8 @@ class SalesNavigatorAsyncHook(_Hook):
 
     async def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
         """See :meth:`SalesNavigatorHook.list_contracts`."""
-        settings = await self._load()
-        return await self._drive(self._contracts(settings, reporting_access_only), settings)
+        transport = await self._load()
+        return await self._drive(self._contracts(transport.settings, reporting_access_only), transport)
 
     async def create_analytics_export(
         self, export_type: str, contract: str | int, start_at: Time, end_at: Time
@@ -365,8 +366,8 @@ class SalesNavigatorAsyncHook(_Hook):
 
     async def run(self, call: Call[T]) -> T:
         """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
-        settings = await self._load()
-        return await self._drive(self._exchange(call, settings), settings)
+        transport = await self._load()
+        return await self._drive(self._exchange(call, transport.settings), transport)
 
     async def _mint(self, grant: Grant) -> Minted:
         minted = await self.run(grant.call())
@@ -374,10 +375,11 @@ class SalesNavigatorAsyncHook(_Hook):
             await amask_secret(secret)
         return minted
 
-    async def _drive(self, steps: Generator[Step, Reply, T], settings: Settings) -> T:
+    async def _drive(self, steps: Generator[Step, Reply, T], transport: AiohttpTransport) -> T:
         reply: Reply = None
+        settings = transport.settings
         try:
-            async with AiohttpTransport(settings) as transport:
+            async with transport:
                 while True:
                     step = resume(steps, reply)
                     match step:
@@ -395,5 +397,5 @@ class SalesNavigatorAsyncHook(_Hook):
             if not error.retryable:
                 # Someone may have mended the connection since it was read.
                 forget(self.snav_conn_id, settings)
-                self._settings = None
+                self._transport = None
             raise

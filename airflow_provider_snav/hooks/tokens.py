@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_snav.api.credentials import Grant, Minted, Offer
 from airflow_provider_snav.api.wire import Token
+from airflow_provider_snav.hooks.sharing import shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,10 @@ async def aget_token(
     """See :func:`get_token`; one mint serves all who wait, and outlives those of them who give up."""
     if found := _at_hand(offer, refused):
         return found
-    assert offer.grant
-    key = offer.grant.key
+    grant = offer.grant
+    assert grant
     mints = _mints.setdefault(asyncio.get_running_loop(), {})
-    if key not in mints:
-        mints[key] = asyncio.create_task(_amint(offer.grant, mint))
-        mints[key].add_done_callback(lambda _: mints.pop(key))
-    return await asyncio.shield(mints[key])
+    return await shared(mints, grant.key, lambda: _amint(grant, mint))
 
 
 async def _amint(grant: Grant, mint: Callable[[Grant], Awaitable[Minted]]) -> Token:

@@ -1,31 +1,27 @@
-"""HTTP, twice: requests for workers, aiohttp for the triggerer. No decision is taken here.
+"""HTTP for workers, over requests; :mod:`~airflow_provider_snav.hooks.async_transport` is the triggerer's.
 
-Both send every URL byte for byte as the core built it (but for urllib3, which writes the hex digits of an
-escape in capitals, which means the same), ignore netrc (it would replace our bearer token),
-obey the environment's proxy and CA settings, and keep URLs and tokens out of every failure.
+No decision is taken in either. Both send every URL byte for byte as the core built it (but for urllib3, which
+writes the hex digits of an escape in capitals, which means the same), ignore netrc (it would replace our
+bearer token), obey the environment's proxy and CA settings, and keep URLs and tokens out of every failure.
 """
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import logging
 import os
 import pathlib
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Self
-from weakref import WeakKeyDictionary
 
-import aiohttp
 import certifi
 import requests
 import urllib3
-import yarl
-from requests.utils import get_environ_proxies, select_proxy
+from requests.utils import get_environ_proxies
 
 from airflow_provider_snav import __version__
 from airflow_provider_snav._clock import now
@@ -35,13 +31,21 @@ from airflow_provider_snav.api.errors import (
 )
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.wire import NoAnswer, Request, Response, Token
-from airflow_provider_snav.hooks.failures import reason
+from airflow_provider_snav.hooks.failures import Vocabulary, reason
 
 CHUNK_BYTES = 1 << 18
-_USER_AGENT = f"airflow-provider-snav/{__version__}"
+USER_AGENT = f"airflow-provider-snav/{__version__}"
+
+_WORDS = Vocabulary(
+    damaged=(requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError),
+    hung_up=(http.client.RemoteDisconnected,),
+    too_slow=(TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
+    not_http=(http.client.HTTPException,),
+    proxy=(requests.exceptions.ProxyError,),
+)
 
 
-def _ca_bundle(settings: Settings) -> bool | str:
+def ca_bundle(settings: Settings) -> bool | str:
     """What to verify servers against: the connection's choice, else the variables requests knows.
 
     :raises SalesNavigatorConfigurationError: it names no readable certificates; waiting would not help.
@@ -51,7 +55,8 @@ def _ca_bundle(settings: Settings) -> bool | str:
         if bundle is True and os.environ.get(variable):
             bundle, name = os.environ[variable], variable
     try:
-        _tls(bundle)
+        if isinstance(bundle, str):
+            tls_context(bundle)
     except OSError as error:
         raise SalesNavigatorConfigurationError(
             f"Cannot read certificates from {bundle}, which {name} names ({type(error).__name__})."
@@ -60,13 +65,20 @@ def _ca_bundle(settings: Settings) -> bool | str:
     return bundle
 
 
-def _proxies(url: str) -> dict[str, str]:
+@lru_cache(maxsize=8)
+def tls_context(bundle: bool | str) -> ssl.SSLContext | bool:
+    """A context as requests would make it; made once, since each costs tens of milliseconds."""
+    if bundle is False:
+        return False
+    path = certifi.where() if bundle is True else str(bundle)
+    if pathlib.Path(path).is_dir():
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)
+
+
+def proxies(url: str) -> dict[str, str]:
     """The environment's proxies. Plain http leads to this machine alone, and no token may leave it so."""
     return {} if url.lower().startswith("http:") else dict(get_environ_proxies(url))
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +151,19 @@ class RequestsTransport:
     @cached_property
     def session(self) -> requests.Session:
         session = requests.Session()
-        session.headers["User-Agent"] = _USER_AGENT
+        session.headers["User-Agent"] = USER_AGENT
         return session
 
     def send(self, request: Request) -> Response | NoAnswer:
         try:
             with _urls_hidden_in_logs():
                 answer = self._open(request)
-            headers = _lower(answer.headers)
             if request.stream and answer.status_code == requests.codes.ok:
-                return StreamedResponse(answer.status_code, headers, b"", now(), answer)
+                return StreamedResponse(answer.status_code, answer.headers, b"", now(), answer)
             with answer:
-                return Response(answer.status_code, headers, answer.content, now())
+                return Response(answer.status_code, answer.headers, answer.content, now())
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            return NoAnswer(reason(error, self._settings.http_timeout))
+            return NoAnswer(reason(error, self._settings.http_timeout, _WORDS))
 
     def _open(self, request: Request) -> requests.Response:
         prepared = self.session.prepare_request(
@@ -171,8 +182,8 @@ class RequestsTransport:
             prepared,
             stream=request.stream,
             timeout=self._settings.http_timeout,
-            verify=_ca_bundle(self._settings),
-            proxies=_proxies(request.url),
+            verify=ca_bundle(self._settings),
+            proxies=proxies(request.url),
         )
 
 
@@ -201,7 +212,7 @@ class Download:
         except requests.RequestException as error:
             # urllib3 keeps to itself what was too little for a chunk.
             received = max(received, self._source.raw.tell())
-            raise self._broke_off(received, reason(error, self._timeout)) from None
+            raise self._broke_off(received, reason(error, self._timeout, _WORDS)) from None
         if self.length is not None and received < self.length:
             raise self._broke_off(received, "the server closed the connection")
 
@@ -210,94 +221,3 @@ class Download:
         return SalesNavigatorIncompleteDownloadError(
             f"The download broke off after {received} of {announced} bytes: {why}."
         )
-
-
-@lru_cache(maxsize=8)
-def _tls(ca_bundle: bool | str) -> ssl.SSLContext | bool:
-    """A context as requests would make it; made once, since each costs tens of milliseconds."""
-    if ca_bundle is False:
-        return False
-    path = certifi.where() if ca_bundle is True else str(ca_bundle)
-    if pathlib.Path(path).is_dir():
-        return ssl.create_default_context(capath=path)
-    return ssl.create_default_context(cafile=path)
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy requests would take; aiohttp would find one itself, but then it reads netrc too.
-
-    :raises SalesNavigatorConfigurationError: aiohttp would talk HTTP to what is not an HTTP proxy.
-    """
-    proxy = select_proxy(url, _proxies(url))
-    if not proxy:
-        return None
-    scheme, found, _ = proxy.partition("://")
-    if found and scheme.lower() not in {"http", "https"}:
-        raise SalesNavigatorConfigurationError(
-            f"The environment names a {scheme} proxy, and the triggerer can use http and https proxies only."
-            " Nothing was sent."
-        )
-    return proxy if found else f"http://{proxy}"
-
-
-class _LoopSession:
-    """The aiohttp session all triggers of one event loop share."""
-
-    def __init__(self) -> None:
-        # Connections with different tokens share the session: what one is told to remember is not the
-        # other's business.
-        self.session = aiohttp.ClientSession(
-            headers={"User-Agent": _USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
-        )
-        # aiohttp would send each GET that breaks once more by itself: how often is the core's decision.
-        # There is no public way to say so; aiohttp's own test client does it like this.
-        self.session._retry_connection = False
-        # Kept by origin: looking through the environment took a fifth of a poll.
-        self.proxy = lru_cache(_proxy)
-        self.users = 0
-
-
-_loop_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
-
-
-class AiohttpTransport:
-    """Sends core requests over the loop's session, which its last user closes."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        if loop not in _loop_sessions:
-            _loop_sessions[loop] = _LoopSession()
-        self._shared = _loop_sessions[loop]
-        self._shared.users += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._shared.users -= 1
-        if not self._shared.users:
-            del _loop_sessions[asyncio.get_running_loop()]
-            await self._shared.session.close()
-
-    async def send(self, request: Request) -> Response | NoAnswer:
-        headers = dict(request.headers)
-        if request.token:
-            headers["Authorization"] = f"Bearer {request.token.value}"
-        timeout = self._settings.http_timeout
-        # A plain string would be decoded and encoded again, turning values into structure.
-        url = yarl.URL(request.url, encoded=True)
-        try:
-            async with self._shared.session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=request.body,
-                allow_redirects=False,
-                proxy=self._shared.proxy(f"{url.scheme}://{url.raw_authority}/"),
-                ssl=_tls(_ca_bundle(self._settings)),
-                timeout=aiohttp.ClientTimeout(total=4 * timeout, sock_connect=timeout, sock_read=timeout),
-            ) as answer:
-                return Response(answer.status, _lower(answer.headers), await answer.read(), now())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return NoAnswer(reason(error, timeout))

@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future
-from contextlib import suppress
+from collections import deque
+from concurrent.futures import Future, wait
 from typing import Any
 
 BLOCK_BYTES = 5 * 1024 * 1024
 """How much is sent at once, in bytes: the least S3 takes, whose 10,000 parts then make 48 GiB."""
 
-# Held by the one upload of the process that may fill a block while another of its own is on its way. Many
-# side by side keep the network busy without, and would take twice the memory.
-_AHEAD = threading.Semaphore(1)
+# How many blocks all uploads of the process together may have on their way while they fill the next ones. A
+# third is no faster; many uploads side by side keep the network busy without, and memory stays small.
+_AHEAD = threading.Semaphore(2)
 
 
 class BlockUpload(ABC):
-    """One file on its way, held in memory a block or two at a time, and not at all once it is closed.
+    """One file on its way, of which memory holds one block to three, and nothing once it is closed.
 
     :param fs: an asynchronous fsspec file system.
     :param path: where the file is to lie.
@@ -33,7 +33,8 @@ class BlockUpload(ABC):
         self._bucket, self._key, _ = fs.split_path(path)
         self._block = bytearray()
         self._filled = 0
-        self._sending: Future[Any] | None = None
+        self._ahead = 0
+        self._sending: deque[Future[Any]] = deque()
         self._sent: list[Any] = []
 
     def write(self, data: bytes) -> None:
@@ -54,7 +55,9 @@ class BlockUpload(ABC):
         """Send what is left, and wait until all of it has arrived."""
         if self._filled:
             self._send()
-        self._arrive()
+        while self._sending:
+            self._arrive()
+        self._give_way()
 
     @abstractmethod
     def commit(self) -> None:
@@ -62,30 +65,34 @@ class BlockUpload(ABC):
 
     def discard(self) -> None:
         """Give the upload up, once what is on its way is no more."""
-        with suppress(Exception):
-            self._arrive()
+        wait(self._sending)
+        self._give_way()
 
     @abstractmethod
     async def _put(self, number: int, block: bytearray) -> Any:
         """Send one block; return what ``commit`` is to name it by."""
 
     def _send(self) -> None:
-        self._arrive()
         block, self._block = self._block, bytearray()
         del block[self._filled :]
         self._filled = 0
-        sending = asyncio.run_coroutine_threadsafe(self._put(len(self._sent), block), self._fs.loop)
-        self._sending = sending
+        # Kept until the upload ends.
+        self._ahead += _AHEAD.acquire(blocking=False)
+        number = len(self._sent) + len(self._sending)
+        self._sending.append(asyncio.run_coroutine_threadsafe(self._put(number, block), self._fs.loop))
         del block
-        if _AHEAD.acquire(blocking=False):
-            sending.add_done_callback(lambda _: _AHEAD.release())
-        else:
+        while len(self._sending) > self._ahead:
             self._arrive()
 
     def _arrive(self) -> None:
-        sending, self._sending = self._sending, None
-        if sending:
-            self._sent.append(sending.result())
+        self._sent.append(self._sending[0].result())
+        # Only now: one that failed fails all that follows, and one still on its way is awaited again.
+        self._sending.popleft()
+
+    def _give_way(self) -> None:
+        if self._ahead:
+            _AHEAD.release(self._ahead)
+            self._ahead = 0
 
 
 class S3Upload(BlockUpload):
@@ -99,10 +106,9 @@ class S3Upload(BlockUpload):
 
     def close(self) -> None:
         """See :meth:`BlockUpload.close`; an empty file is one empty part."""
-        super().close()
-        if not self._sent:
+        if not (self._filled or self._sending or self._sent):
             self._send()
-            self._arrive()
+        super().close()
 
     def commit(self) -> None:
         """See :meth:`BlockUpload.commit`."""
@@ -117,8 +123,9 @@ class S3Upload(BlockUpload):
         part = {"PartNumber": number + 1}
         # Not bytes: botocore makes a stream of those, which is read in a thread and held once more.
         answer = await self._fs._call_s3("upload_part", **self._upload, **part, Body=block)
-        # A checksum comes back where the file system was told to ask for one, and must then be repeated.
-        return part | {name: answer[name] for name in ("ETag", "ChecksumSHA256") if name in answer}
+        # Where the file system was told to ask for checksums, they must be repeated.
+        checksum = f"Checksum{self._fs.s3_additional_kwargs.get('ChecksumAlgorithm')}"
+        return part | {name: answer[name] for name in ("ETag", checksum) if name in answer}
 
 
 class AzureUpload(BlockUpload):

@@ -39,7 +39,7 @@ class Progress:
                 self._told = now
                 mib = sum(self._bytes.values()) / 2**20
                 self._log.info(
-                    "Landed %s of %s files so far, %.1f MiB, %.1f MiB/s",
+                    "Downloaded %s of %s files so far, %.1f MiB, %.1f MiB/s",
                     self._done,
                     self._files,
                     mib,

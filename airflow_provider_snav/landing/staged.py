@@ -143,6 +143,7 @@ class Stage(ABC):
         self._target = path.path
         self._folder, _, self._name = self._target.rpartition("/")
         self._sealed = self._settled = False
+        self._size = 0
         with reporting_refusal(self.uri, "opened for writing"):
             self._fs: Any = path.fs
             # Not path.open(): it would tell lineage of a temporary name, and takes 70 us for each write.
@@ -152,6 +153,7 @@ class Stage(ABC):
         """Append ``data``; chunks of 256 KiB and more are the fastest."""
         with reporting_refusal(self.uri, "written"):
             self._file.write(data)
+        self._size += len(data)
 
     def seal(self) -> None:
         """End the file: its bytes are on the store and not visible, and their buffer is gone.
@@ -185,9 +187,9 @@ class Stage(ABC):
         except Exception:  # whatever it is, the error that led here is the one to report
             log.warning("Could not remove %s; it can be deleted", self._staged, exc_info=True)
 
+    @abstractmethod
     def may_be_revealed(self) -> bool:
         """Whether a ``publish`` that failed may have changed what lies there all the same."""
-        return False
 
     @abstractmethod
     def _open(self, protocol: str, attempt: str) -> Any: ...
@@ -212,6 +214,14 @@ class _Upload(Stage):
 
     def _reveal(self) -> None:
         self._file.commit()
+
+    def may_be_revealed(self) -> bool:
+        """See :meth:`Stage.may_be_revealed`: it may be the answer that was lost, not the request."""
+        self._fs.invalidate_cache(self._folder)
+        with suppress(Exception):
+            return bool(self._fs.exists(self._target) and self._fs.size(self._target) == self._size)
+        # The store does not say, so nobody knows.
+        return True
 
     def _remove(self) -> None:
         # Left open, gcsfs's would close itself when garbage collected, and start the upload anew to do so.

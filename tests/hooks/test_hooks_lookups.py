@@ -109,6 +109,24 @@ def test_even_when_the_first_to_ask_gives_up(read: Connection) -> None:
     assert read.reads == 1
 
 
+def test_one_that_fails_when_all_have_given_up_fails_in_silence(read: Connection) -> None:
+    complaints: list[Any] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        hasty = asyncio.create_task(look_up("snav_default", read))
+        await asyncio.sleep(0)
+        hasty.cancel()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        gc.collect()
+
+    read.broken = True
+    asyncio.run(run())
+    assert read.reads == 1
+    assert complaints == []
+
+
 def test_what_was_refused_is_looked_up_again_once_however_many_were_refused(read: Connection) -> None:
     async def run() -> None:
         old = await look_up("snav_default", read)

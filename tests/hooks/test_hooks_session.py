@@ -14,8 +14,8 @@ from scripted_server import ScriptedServer, answer, hang_up, restli, silence
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.hooks.async_transport import AiohttpTransport
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
-from airflow_provider_snav.hooks.transport import AiohttpTransport
 
 GET_JOB = (7, "urn:li:contract:123456")
 KEEP_ALIVE = {"Connection": "keep-alive"}

@@ -24,9 +24,9 @@ def test_a_line_every_ten_seconds_says_files_bytes_and_rate() -> None:
         if second == 15:
             progress.done()
     assert log.lines == [
-        "Landed 0 of 60 files so far, 20.0 MiB, 2.0 MiB/s",
-        "Landed 1 of 60 files so far, 40.0 MiB, 2.0 MiB/s",
-        "Landed 1 of 60 files so far, 60.0 MiB, 2.0 MiB/s",
+        "Downloaded 0 of 60 files so far, 20.0 MiB, 2.0 MiB/s",
+        "Downloaded 1 of 60 files so far, 40.0 MiB, 2.0 MiB/s",
+        "Downloaded 1 of 60 files so far, 60.0 MiB, 2.0 MiB/s",
     ]
 
 
@@ -45,4 +45,4 @@ def test_a_download_that_starts_over_is_not_counted_twice() -> None:
         progress.reached(name, size)
     now = 110.0
     progress.reached("a.csv", 15 * MIB)
-    assert log.lines == ["Landed 0 of 2 files so far, 20.0 MiB, 2.0 MiB/s"]
+    assert log.lines == ["Downloaded 0 of 2 files so far, 20.0 MiB, 2.0 MiB/s"]

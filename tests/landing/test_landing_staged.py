@@ -16,15 +16,14 @@ from landing_stores import S3Store, Store
 
 from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
+from airflow_provider_snav.landing.blocks import BLOCK_BYTES
 from airflow_provider_snav.landing.staged import Stage, leftover_of, open_stage, uri_of
 
 MIB = 1024 * 1024
-SIZES = pytest.mark.parametrize("size", [0, 1, MIB, 12 * MIB], ids=["empty", "1 B", "1 MiB", "12 MiB"])
+SIZES = pytest.mark.parametrize(
+    "size", [0, 1, BLOCK_BYTES, 12 * MIB], ids=["empty", "1 B", "one block", "12 MiB"]
+)
 SEALED = pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "half written"])
-
-
-# What aiohttp says to all who hand it a block of several MiB at once.
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
 
 def content_of(size: int) -> bytes:

@@ -203,9 +203,9 @@ def test_a_stage_that_lost_a_block_is_not_sealed_even_by_a_store_that_is_well_ag
     stage = open_stage(storage_path(lake.destination, "destination") / "seats.csv", attempt="try-1")
     lake.gate.refuse(Moment.WRITE)
     with pytest.raises(SalesNavigatorDestinationError, match="could not be written"):
-        stage.write(bytes(11 * MIB))
+        stage.write(bytes(21 * MIB))
     lake.gate.open()
-    for say_on in (lambda: stage.write(bytes(11 * MIB)), stage.seal):
+    for say_on in (lambda: stage.write(bytes(21 * MIB)), stage.seal):
         with pytest.raises(SalesNavigatorDestinationError, match="could not be written"):
             say_on()
     stage.discard()

@@ -93,7 +93,9 @@ def test_a_long_landing_says_how_far_it_is(page: Any, there: Tour, picture: Pict
     there.airflow.call("POST", "dags/snav_activity_range/dagRuns", asked)
     run = finished_run(there, "snav_activity_range")
     page.goto(f"/dags/snav_activity_range/runs/{run}/tasks/land")
-    page.get_by_text(re.compile(r"Landed \d of 9 files so far, [\d.]+ MiB, [\d.]+ MiB/s")).first.wait_for()
+    page.get_by_text(
+        re.compile(r"Downloaded \d of 9 files so far, [\d.]+ MiB, [\d.]+ MiB/s")
+    ).first.wait_for()
     page.get_by_text(re.compile(r"Landed \d+ rows, \d+ bytes: file:///")).first.wait_for()
     picture("landing-log", height=650)
 

@@ -1,0 +1,113 @@
+"""HTTP for the triggerer, over aiohttp; what holds for both kinds is said in the one for workers."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from functools import cached_property, lru_cache
+from typing import Self
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import yarl
+from requests.utils import select_proxy
+
+from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.wire import NoAnswer, Request, Response
+from airflow_provider_snav.hooks.failures import Vocabulary, reason
+from airflow_provider_snav.hooks.transport import USER_AGENT, ca_bundle, proxies, tls_context
+
+_WORDS = Vocabulary(
+    damaged=(aiohttp.ClientPayloadError,),
+    hung_up=(aiohttp.ServerDisconnectedError,),
+    too_slow=(TimeoutError,),
+    not_http=(aiohttp.ClientResponseError,),
+    proxy=(aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
+)
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy requests would take; aiohttp would find one itself, but then it reads netrc too.
+
+    :raises SalesNavigatorConfigurationError: aiohttp would talk HTTP to what is not an HTTP proxy.
+    """
+    proxy = select_proxy(url, proxies(url))
+    if not proxy:
+        return None
+    scheme, found, _ = proxy.partition("://")
+    if found and scheme.lower() not in {"http", "https"}:
+        raise SalesNavigatorConfigurationError(
+            f"The environment names a {scheme} proxy, and the triggerer can use http and https proxies only."
+            " Nothing was sent."
+        )
+    return proxy if found else f"http://{proxy}"
+
+
+class _LoopSession:
+    """The aiohttp session all triggers of one event loop share."""
+
+    def __init__(self) -> None:
+        # Connections with different tokens share the session: what one is told to remember is not the
+        # other's business.
+        self.session = aiohttp.ClientSession(
+            headers={"User-Agent": USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        # aiohttp would send each GET that breaks once more by itself: how often is the core's decision.
+        # There is no public way to say so; aiohttp's own test client does it like this.
+        self.session._retry_connection = False
+        # Kept by origin: looking through the environment took a fifth of a poll.
+        self.proxy = lru_cache(_proxy)
+        self.users = 0
+
+
+_loop_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
+
+
+class AiohttpTransport:
+    """Sends core requests over the loop's session, which its last user closes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        # For the whole of an answer, which is small here: a time limit for each read took a tenth of a poll.
+        self._timeout = aiohttp.ClientTimeout(total=settings.http_timeout)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext | bool:
+        return tls_context(ca_bundle(self.settings))
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        if loop not in _loop_sessions:
+            _loop_sessions[loop] = _LoopSession()
+        self._shared = _loop_sessions[loop]
+        self._shared.users += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shared.users -= 1
+        if not self._shared.users:
+            del _loop_sessions[asyncio.get_running_loop()]
+            await self._shared.session.close()
+
+    async def send(self, request: Request) -> Response | NoAnswer:
+        headers = dict(request.headers)
+        if request.token:
+            headers["Authorization"] = f"Bearer {request.token.value}"
+        # A plain string would be decoded and encoded again, turning values into structure.
+        url = yarl.URL(request.url, encoded=True)
+        try:
+            async with self._shared.session.request(
+                request.method,
+                url,
+                headers=headers,
+                data=request.body,
+                allow_redirects=False,
+                proxy=self._shared.proxy(f"{url.scheme}://{url.raw_authority}/"),
+                ssl=self._tls,
+                timeout=self._timeout,
+            ) as answer:
+                return Response(answer.status, answer.headers, await answer.read(), now())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return NoAnswer(reason(error, self.settings.http_timeout, _WORDS))
