@@ -29,7 +29,8 @@ _REMEMBERED_REQUESTS = 5
 class PollSchedule:
     """Quick at first, then ever slower: each pause is a fifth longer than the last, up to a cap.
 
-    So the delay until a finished job is noticed stays near a tenth of the job's length, whatever that is.
+    So what a finished job waits to be noticed grows with its length: with the defaults half a minute on
+    average after five minutes, two after half an hour, and not much more after that.
 
     :param first: seconds before the first poll at most.
     :param longest: seconds between two polls at most.
