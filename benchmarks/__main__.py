@@ -64,7 +64,15 @@ def main(names: Sequence[str]) -> int:
         written = _provenance()
         RESULTS.write_text(results(questions, written), encoding="utf-8")
         README.write_text(with_summary(README.read_text("utf-8"), questions, written), encoding="utf-8")
-    return 0 if all(row.met or row.note for question in questions for row in question.rows) else 1
+    missed = [
+        f"{question.title}, beside {row.beside}"
+        for question in questions
+        for row in question.rows
+        if not (row.met or row.note)
+    ]
+    if missed:
+        print("Missed, and no row says what the limit is:", *missed, sep="\n  ", file=sys.stderr)
+    return 1 if missed else 0
 
 
 def results(questions: Sequence[Question], written: str) -> str:
