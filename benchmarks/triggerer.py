@@ -35,7 +35,7 @@ _BEYOND = (
     "what a poll does beyond the bare session's is the schedule, the token, the retries, the checked answer"
     " and the report; by cProfile none of them takes more than a tenth of a poll."
 )
-_FEW = ("1000", "4", "2")
+_FEW = ("1000", "4", "10")
 """Triggers, their poll interval, and how long they are watched, in seconds."""
 _MANY = ("5000", "15", "4")
 

@@ -106,10 +106,10 @@ def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
 
 def what_is_due(export: Export, max_running: int, now: dt.datetime) -> Submit | Wait | Done:
     """What comes next for an export none of whose jobs has failed."""
-    if export.is_completed:
-        return Done()
-    room = max_running - len(list(export.running))
     pending = [(part.not_before, index) for index, part in enumerate(export.slices) if part.job_id is None]
+    if not pending:
+        return Done() if export.is_completed else Wait(None)
+    room = max_running - len(list(export.running))
     due = [index for not_before, index in pending if not_before is None or not_before <= now]
     if due and room > 0:
         return Submit(tuple(due[:room]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self, TypeAlias
 
@@ -56,9 +56,9 @@ class Outcome(StrEnum):
     """A poll failed in a way waiting cannot mend; the worker asks again and raises what it is told."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """What a wait found, and the trigger's event.
+    """What a wait found so far, and in the end the trigger's event.
 
     :param export: with the last status seen of every job.
     :param deadline: when waiting was to end.
@@ -78,25 +78,21 @@ class Report:
     request_ids: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def seen(self, index: int, job: ExportJob) -> Report:
-        """The report after a poll was answered."""
-        ids = (*self.request_ids, job.request_id) if job.request_id else self.request_ids
-        part, export = self.export.slices[index], self.export
-        # Most polls find nothing new, and a copy would take a twentieth of a poll.
+    def seen(self, index: int, job: ExportJob) -> None:
+        """Add the answer to a poll."""
+        self.polls += 1
+        if job.request_id:
+            self.request_ids = (*self.request_ids, job.request_id)[-_REMEMBERED_REQUESTS:]
+        part = self.export.slices[index]
         if part.status != job.status:
-            export = export.with_slice(index, status=job.status)
-        warning = clamped(part, job)
-        return replace(
-            self,
-            export=export,
-            polls=self.polls + 1,
-            request_ids=ids[-_REMEMBERED_REQUESTS:],
-            warnings=(*self.warnings, warning) if warning else self.warnings,
-        )
+            self.export = self.export.with_slice(index, status=job.status)
+        if warning := clamped(part, job):
+            self.warnings += (warning,)
 
-    def failed(self, problem: SalesNavigatorError) -> Report:
-        """The report after a poll failed."""
-        return replace(self, failed_polls=self.failed_polls + 1, last_problem=str(problem))
+    def failed(self, problem: SalesNavigatorError) -> None:
+        """Add a poll that failed."""
+        self.failed_polls += 1
+        self.last_problem = str(problem)
 
     def post_mortem(self) -> str:
         """What the trigger learned, in one line for the worker's log."""
@@ -191,7 +187,8 @@ def wait(
             return report
         left = (deadline - now).total_seconds()
         if rounds and left <= 0:
-            return replace(report, outcome=Outcome.TIMEOUT)
+            report.outcome = Outcome.TIMEOUT
+            return report
         pause = max(schedule.pause(rounds, random()), throttled)
         if step.until:
             pause = min(pause, (step.until - now).total_seconds())
@@ -201,12 +198,13 @@ def wait(
             tick = yield Poll(index)
             now = tick.now
             if isinstance(tick.result, ExportJob):
-                report = report.seen(index, tick.result)
+                report.seen(index, tick.result)
                 continue
             assert tick.result
-            report = report.failed(tick.result)
+            report.failed(tick.result)
             if not passes_by_itself(tick.result):
-                return replace(report, outcome=Outcome.POLL_FAILED)
+                report.outcome = Outcome.POLL_FAILED
+                return report
             throttled = max(throttled, getattr(tick.result, "retry_after", None) or 0.0)
         rounds += 1
 
