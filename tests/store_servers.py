@@ -268,8 +268,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def seaweedfs(folder: Path) -> Iterator[str]:
-    """An S3 server with an empty bucket, and its address."""
+def seaweedfs(folder: Path, more: Mapping[str, object] | None = None) -> Iterator[str]:
+    """An S3 server with an empty bucket, and its address.
+
+    ``more`` are further options of its command line.
+    """
     identity = {
         "name": "lake",
         "credentials": [{"accessKey": "lake-key", "secretKey": "lake-secret"}],
@@ -296,6 +299,7 @@ def seaweedfs(folder: Path) -> Iterator[str]:
         # By default each listens on a port of its own, always the same.
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
+        **(more or {}),
     }
     weed = Path(sys.executable).with_name("weed")
     with running([weed, "server", *(f"-{n}={v}" for n, v in arguments.items())], f"{HOST}:{s3}", cwd=folder):
