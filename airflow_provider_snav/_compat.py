@@ -45,7 +45,7 @@ HAS_STATE_STORES: Final = tuple(int(part) for part in _airflow_version.split("."
 
 # Loading these would more than double what importing an operator costs a DAG file. The compatibility
 # provider leaves out the last two: they live in the same module on every Airflow.
-_ONLY_IN_TRIGGERERS: Final = {
+_ON_DEMAND: Final = {
     "get_async_connection": "airflow.providers.common.compat.connection",
     "get_async_extra_dejson": "airflow.providers.common.compat.connection",
     "BaseTrigger": "airflow.triggers.base",
@@ -54,9 +54,9 @@ _ONLY_IN_TRIGGERERS: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ONLY_IN_TRIGGERERS:
+    if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_ONLY_IN_TRIGGERERS[name]), name)
+    return getattr(import_module(_ON_DEMAND[name]), name)
 
 
 async def amask_secret(secret: str) -> None:

@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_snav._compat import Asset, AssetRef, Context, openlineage
+from airflow_provider_snav.api.windows import to_text
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from airflow_provider_snav._compat import ObjectStoragePath
     from airflow_provider_snav.api.models import Export
     from airflow_provider_snav.landing.land import LandedFile
@@ -95,12 +98,16 @@ def _output(ol: Any, written: Dataset) -> Any:
     )
 
 
-def landing_extra(export: Export, folder: str, files: Sequence[LandedFile]) -> dict[str, Any]:
+def landing_extra(
+    export: Export, folder: str, files: Sequence[LandedFile], following: dt.datetime | None = None
+) -> dict[str, Any]:
     """What an asset event says about a landing.
 
     Of the Export ``kind``, ``export_type`` and ``contract`` or ``crm_instance``; then ``folder`` (a URI);
     ``start_at`` and ``end_at`` of the whole; ``rows``, ``bytes`` and ``file_count`` in all; and in ``files``
     the first 64 of the entries the landing returned.
+
+    :param following: LinkedIn's ``nextExportStartAt``; without one there is no ``next_export_start_at``.
     """
     asked = export.to_json()
     del asked["slices"]
@@ -111,6 +118,7 @@ def landing_extra(export: Export, folder: str, files: Sequence[LandedFile]) -> d
         "end_at": files[-1].end_at,
         **_sums(files),
         "file_count": len(files),
+        **({"next_export_start_at": to_text(following)} if following else {}),
         "files": [asdict(file) for file in files[:MAX_ASSET_FILES]],
     }
 

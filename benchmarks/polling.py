@@ -28,7 +28,7 @@ def ask() -> list[Question]:
     ]
 
 
-def _rows(minutes: int, target: float | None) -> list[Row]:
+def _rows(minutes: int, fewer: float | None) -> list[Row]:
     defaults = inspect.signature(ExportOperator.__init__).parameters
     schedule = PollSchedule(defaults["poll_interval"].default, defaults["max_poll_interval"].default)
     seconds = minutes * 60.0
@@ -36,9 +36,9 @@ def _rows(minutes: int, target: float | None) -> list[Row]:
     minute_calls, minute_delay = _means(seconds, lambda _: 60.0)
     quick_calls, quick_delay = _means(seconds, lambda _: 5.0)
     return [
-        Row("fixed 60 s: calls", calls, minute_calls, "calls", target),
-        Row("fixed 5 s: calls", calls, quick_calls, "calls", target),
-        Row("a tenth of the job's length: mean delay", delay, Sample((seconds / 10,)), "s", target),
+        Row("fixed 60 s: calls", calls, minute_calls, "calls", fewer),
+        Row("fixed 5 s: calls", calls, quick_calls, "calls", fewer),
+        Row("a tenth of the job's length: mean delay", delay, Sample((seconds / 10,)), "s", 1.0),
         Row("fixed 60 s: mean delay", delay, minute_delay, "s", None),
         Row("fixed 5 s: mean delay", delay, quick_delay, "s", None),
     ]

@@ -29,16 +29,22 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
 _GUARD = Path(__file__).with_name("guard.py")
 _LOOK_EVERY = 0.2
 
-# Airflow's `airflow_local_settings.py`. The operators are as patient as is polite to LinkedIn; there is no
-# need for that on one's own machine.
 _HASTE = """\
 from datetime import timedelta
 
 
 def task_policy(task):
-    if hasattr(task, "poll_interval"):
-        task.poll_interval, task.max_poll_interval = {first}, {longest}
-        task.resubmit_delay = timedelta(seconds={longest})
+    from airflow_provider_snav.operators.export_operator import ExportOperator
+
+    task.retry_delay = timedelta(seconds={longest})
+    if hasattr(task, "poke_interval"):
+        task.poke_interval = {first}
+    if issubclass(getattr(task, "operator_class", type(task)), ExportOperator):
+        # A mapped task keeps its arguments apart until it is expanded.
+        arguments = task.partial_kwargs if hasattr(task, "partial_kwargs") else vars(task)
+        arguments.update(
+            poll_interval={first}, max_poll_interval={longest}, resubmit_delay=timedelta(seconds={longest})
+        )
 """
 
 
@@ -158,8 +164,8 @@ class LocalAirflow:
         """Start everything; return when the REST API can be called."""
         home = self.root / "airflow"
         (home / "config").mkdir(parents=True)
-        haste = _HASTE.format(first=self._poll_interval, longest=2 * self._poll_interval)
-        (home / "config" / "airflow_local_settings.py").write_text(haste)
+        policy = haste(self._poll_interval, 2 * self._poll_interval)
+        (home / "config" / "airflow_local_settings.py").write_text(policy)
         self._environment = airflow_environment(home, **self.settings)
         airflow(self._environment, "db", "migrate", quiet=True)
         for component in self.components:
@@ -216,6 +222,18 @@ def airflow_environment(home: Path, **settings: object) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost",
         **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
     }
+
+
+def haste(first: float, longest: float) -> str:
+    """The text of an ``airflow_local_settings.py`` by which no task waits long for anything.
+
+    Operators are as patient as is polite to LinkedIn; there is no need for that on one's own machine. Nor
+    for late retries: what fails here is Airflow, which on a busy machine loses a task now and then.
+
+    :param first: seconds before the first poll.
+    :param longest: seconds between two polls, before a retry, and before a job is submitted again.
+    """
+    return _HASTE.format(first=first, longest=longest)
 
 
 def example_variables(sandbox: Sandbox, lake: str) -> dict[str, str]:

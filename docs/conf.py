@@ -13,6 +13,9 @@ release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = f"LinkedIn Sales Navigator for Airflow {release}"
+html_show_copyright = False
+# So that a line of 97 characters, the longest import, fits the column.
+html_theme_options = {"light_css_variables": {"code-font-size": "76%"}}
 
 # The anchors that links and error messages name are the ones GitHub gives a heading.
 myst_heading_anchors = 3

@@ -86,6 +86,17 @@ def forget_masked_secrets() -> Iterator[None]:
         masker.reset_secrets_masker()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call tries twice, so that a third failure in a row reaches the one who waits for the export."""
+    from airflow_provider_snav.api.exchange import RetryPolicy
+    from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+
+    policy = RetryPolicy(tries=2, first=0.001, longest_wait=0.2, fresh_token_waits=(0.001,))
+    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
+        monkeypatch.setattr(hook, "retry_policy", policy)
+
+
 # In a process of its own, so that what is measured is the client. It ends when its standard input does,
 # which the operating system sees to, however the tests end.
 _S3_SERVER = """

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_airflow import haste
+
 HERE = Path(__file__).parent
 WORKER = HERE / "real_airflow_worker.py"
 DAG_FILES = (
@@ -29,19 +31,7 @@ DAG_FILES = (
     HERE / "comparison" / "with_the_provider.py",
 )
 
-# Example DAGs poll as often as is polite to LinkedIn; a cluster policy tells them where they are.
-HASTE = """
-from datetime import timedelta
-
-def task_policy(task):
-    task.retry_delay = timedelta(0)
-    if hasattr(task, "poll_interval"):
-        task.poll_interval = task.max_poll_interval = 0.05
-    if hasattr(task, "resubmit_delay"):
-        task.resubmit_delay = timedelta(0)
-    if hasattr(task, "poke_interval"):
-        task.poke_interval = 0
-"""
+HASTE = haste(first=0.05, longest=0.05)
 
 
 @dataclass(frozen=True)

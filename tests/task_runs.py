@@ -17,7 +17,6 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow.sdk.module_loading import import_string
 from airflow.sdk.serde import deserialize, serialize
 
-from airflow_provider_snav.api.exchange import RetryPolicy
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.operators.durable import STATE_KEY
@@ -26,8 +25,6 @@ from airflow_provider_snav.sandbox.faults import Answer
 from airflow_provider_snav.sandbox.server import Sandbox
 
 CONTRACT = "urn:li:contract:123456"
-IMPATIENT = RetryPolicy(tries=2, first=0.001, longest_wait=0.2, fresh_token_waits=(0.001,))
-"""Each call tries twice, so that a third failure in a row reaches the one who waits for the export."""
 
 MIDNIGHT = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 START = MIDNIGHT - dt.timedelta(days=3)

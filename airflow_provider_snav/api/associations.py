@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import unquote
 
 from airflow_provider_snav.api import restli
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.refusals import clean
 
 MAX_QUERY_BYTES = 4096
 """What a query may hold, in bytes (LinkedIn's page on query tunnelling)."""
@@ -39,10 +41,10 @@ class ProfileAssociationKey:
                 "A profile association key must be a mapping with instance_id, partner and record_id, not"
                 f" {type(value).__name__}."
             )
-        parts = [value.get(name) or value.get(wire) for name, wire in _KEY_PARTS.items()]
+        parts = [value.get(name) or value.get(wire) for name, wire in KEY_PARTS.items()]
         if not all(isinstance(part, str) and part for part in parts):
             # No more than these: the rest of a row is about a person.
-            given = dict(zip(_KEY_PARTS, parts, strict=True))
+            given = dict(zip(KEY_PARTS, parts, strict=True))
             raise SalesNavigatorConfigurationError(
                 f"{given!r} is not a profile association key: instance_id, partner and record_id must"
                 " all be text that is not empty."
@@ -51,10 +53,11 @@ class ProfileAssociationKey:
 
     def to_wire(self) -> dict[str, str]:
         """The record LinkedIn expects, to be encoded."""
-        return {wire: getattr(self, name) for name, wire in _KEY_PARTS.items()}
+        return {wire: getattr(self, name) for name, wire in KEY_PARTS.items()}
 
 
-_KEY_PARTS = {"instance_id": "instanceId", "partner": "partner", "record_id": "recordId"}
+KEY_PARTS = {"instance_id": "instanceId", "partner": "partner", "record_id": "recordId"}
+"""The fields of a key, and what LinkedIn calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +125,22 @@ def association_results(
     statuses = {_key(text): int(status) for text, status in (body.get("statuses") or {}).items()}
     errors = {key: _error_text({"status": status}) for key, status in statuses.items() if status >= 400}
     errors |= {_key(text): _error_text(each) for text, each in (body.get("errors") or {}).items()}
+    # An error may be text alone, without a status of its own.
+    errors |= {key: None for key, status in statuses.items() if status == 404}
     return [AssociationResult(key, found.get(key), None if key in found else errors.get(key)) for key in keys]
 
 
 def _key(text: str) -> ProfileAssociationKey:
-    return ProfileAssociationKey.parse(restli.decode_record(text))
+    if ":" in text:
+        return ProfileAssociationKey.parse(restli.decode_record(text))
+    # The OpenAPI file's example has the values alone, in this order.
+    return ProfileAssociationKey(*map(unquote, text.strip("()").split(",")))
 
 
 def _error_text(error: Any) -> str | None:
     """One key's error in words; None for 404, which is no error but no match."""
     if not isinstance(error, Mapping):
-        return str(error)
+        return clean(str(error))
     if error.get("status") == 404:
         return None
-    return f"HTTP {error.get('status', 'unknown')}: {error.get('message', 'no message')}"
+    return f"HTTP {error.get('status', 'unknown')}: {clean(str(error.get('message', 'no message')))}"

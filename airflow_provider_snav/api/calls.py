@@ -1,7 +1,7 @@
 """One function per documented operation: arguments in, a :class:`Call` out.
 
-Paths, parameters and bodies are those of the four API documents; where they disagree, api-notes
-section 8 decides. Each function names its document.
+Paths, parameters and bodies are those of the four API documents; where they disagree, LinkedIn's own
+are followed, not the OpenAPI file, which a third party wrote. Each operation names its document.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from airflow_provider_snav.api import restli
 from airflow_provider_snav.api.associations import (
@@ -53,10 +53,16 @@ _PROFILES_HINT = "The application needs the scope r_sales_nav_profiles, and the 
 
 @dataclass(frozen=True, slots=True)
 class ContractsPage:
-    """One page of ``/salesContracts``; ``following`` is the query of the next, None after the last."""
+    """One page of ``/salesContracts``.
+
+    :param following: the query of the next page, None after the last.
+    :param is_all: it does not begin where it was to begin, and LinkedIn speaks of no more contracts: they all
+        come at once, wherever a page is to begin.
+    """
 
     contracts: tuple[Contract, ...]
     following: str | None
+    is_all: bool
 
 
 def list_contracts(query: str = "q=contractsByMember") -> Call[ContractsPage]:
@@ -68,7 +74,7 @@ def list_contracts(query: str = "q=contractsByMember") -> Call[ContractsPage]:
         summary="list the contracts",
         method="GET",
         target=f"/salesContracts?{query}",
-        parse=_contracts_page,
+        parse=lambda answer: _contracts_page(answer, int(dict(parse_qsl(query)).get("start", 0))),
         credential=Credential.MEMBER,
         hint="The token needs the scope r_sales_nav_analytics.",
     )
@@ -80,14 +86,16 @@ def list_all_contracts(
     """All pages, in LinkedIn's order.
 
     :param run: performs one call, as :func:`~airflow_provider_snav.api.exchange.exchange` does.
-    :raises SalesNavigatorServerError: a page that is not the last brought nothing new, so the list cannot be
-        trusted.
+    :raises SalesNavigatorServerError: a page brought nothing new, and was not an empty last one: the list
+        cannot be trusted.
     """
     page = yield from run(list_contracts())
     contracts = {each.contract: each for each in page.contracts}
     while page.following:
         page = yield from run(list_contracts(page.following))
         fresh = {each.contract: each for each in page.contracts if each.contract not in contracts}
+        if not fresh and page.is_all:
+            break
         if not fresh and (page.contracts or page.following):
             raise SalesNavigatorServerError(
                 f"LinkedIn answered a page without new contracts after {len(contracts)} contracts, and not as"
@@ -98,18 +106,20 @@ def list_all_contracts(
     return list(contracts.values())
 
 
-def _contracts_page(answer: Response) -> ContractsPage:
+def _contracts_page(answer: Response, asked: int) -> ContractsPage:
     body = answer.json()
     contracts = tuple(map(Contract.from_wire, body["elements"]))
-    return ContractsPage(contracts, _following(body.get("paging") or {}, len(contracts)))
+    said = {name: value for name, value in (body.get("paging") or {}).items() if value is not None}
+    following = _following({"start": asked, **said}, len(contracts))
+    is_all = said.get("start") != asked and said.get("total", 0) <= len(contracts)
+    return ContractsPage(contracts, following, is_all)
 
 
 def _following(paging: Mapping[str, Any], found: int) -> str | None:
     for link in paging.get("links") or ():
         if isinstance(link, Mapping) and link.get("rel") == "next" and "?" in link["href"]:
             return str(link["href"]).partition("?")[2]
-    count, start = paging.get("count", 10), paging.get("start", 0)
-    reached = start + found
+    count, reached = paging.get("count", 10), paging["start"] + found
     if not found or found < count or reached >= paging.get("total", reached + 1):
         return None
     return restli.encode_query({"q": "contractsByMember", "start": reached, "count": count})
@@ -150,14 +160,13 @@ def get_analytics_export(job_id: int, contract: str | int) -> Call[ExportJob]:
 
 
 def _job(answer: Response) -> ExportJob:
-    body = answer.json()
-    # Actions answer an envelope, reads the bare job; one of the documents has it the other way round.
-    job = body["value"] if isinstance(body.get("value"), Mapping) else body
-    return ExportJob.from_wire(job, _request_id(answer))
+    return ExportJob.from_wire(_bare_job(answer), answer.request_id)
 
 
-def _request_id(answer: Response) -> str | None:
-    return next(iter(answer.request_ids.values()), None)
+def _bare_job(answer: Response) -> Mapping[str, Any]:
+    body: Mapping[str, Any] = answer.json()
+    # Actions answer an envelope, reads the bare job.
+    return body["value"] if isinstance(body.get("value"), Mapping) else body
 
 
 def create_crm_validation_export(
@@ -197,10 +206,10 @@ def get_crm_validation_export(job_id: int, crm_instance: str | Sequence[str]) ->
 
 def _created_crm_job(answer: Response) -> ExportJob:
     location = answer.headers.get("location", "").partition("?")[0].rstrip("/")
-    job_id = answer.headers.get("x-restli-id") or location.rpartition("/")[2]
-    if not job_id:
-        return ExportJob.from_wire({"status": JobStatus.PROCESSING, **answer.json()}, _request_id(answer))
-    return ExportJob(int(unquote(job_id)), JobStatus.PROCESSING, request_id=_request_id(answer))
+    for job_id in map(unquote, (answer.headers.get("x-restli-id", ""), location.rpartition("/")[2])):
+        if job_id.isdecimal():
+            return ExportJob(int(job_id), JobStatus.PROCESSING, request_id=answer.request_id)
+    return ExportJob.from_wire({"status": JobStatus.PROCESSING, **_bare_job(answer)}, answer.request_id)
 
 
 def get_sales_access_token() -> Call[SalesAccessToken]:
@@ -228,10 +237,11 @@ def get_profile_association(key: ProfileAssociationKey) -> Call[ProfileAssociati
 
 
 def batch_get_profile_associations(keys: Sequence[ProfileAssociationKey]) -> Call[list[AssociationResult]]:
-    """The matches of as many CRM records as fit; see :func:`~airflow_provider_snav.api.associations.batches`.
+    """The matches of many CRM records. Document: the OpenAPI file.
 
     The answer's keys may have their fields in any order, and a key may be missing altogether: no match.
 
+    :param keys: as many as fit, see :func:`~airflow_provider_snav.api.associations.batches`.
     :returns: one result a key, in their order.
     """
     return Call(

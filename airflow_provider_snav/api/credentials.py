@@ -2,7 +2,7 @@
 
 Contracts, analytics exports and sales access tokens want a member (3-legged) token; CRM validation and
 profile associations want an application (2-legged) token. Rules: LinkedIn's pages on the authorization
-code flow, programmatic refresh tokens and the client credential flow; see api-notes, section 5.
+code flow, programmatic refresh tokens and the client credential flow.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from airflow_provider_snav.api.errors import SalesNavigatorCredentialError
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.wire import Call, Credential, Response, Token
 
-_DEFAULT_LIFE = 1800
+_DEFAULT_LIFE_SECONDS = 1800
 _MARGIN_SECONDS = 60
 _MISSING = {
-    Credential.MEMBER: "a member access token as its password, or refresh_token, login (OAuth client id) and"
-    " client_secret",
-    Credential.APPLICATION: "login (OAuth client id) and client_secret",
+    Credential.MEMBER: "a member token, and the connection has none. Give it a member access token as its"
+    " password, or refresh_token, login (OAuth client id) and client_secret",
+    Credential.APPLICATION: "an application token, and the connection has none. Give it login (OAuth client"
+    " id) and client_secret",
 }
-
+_SUMMARY = {
+    Credential.MEMBER: "get a new member token from LinkedIn",
+    Credential.APPLICATION: "get an application token from LinkedIn",
+}
 _REFUSED = {
     Credential.MEMBER: "The refresh token is expired or revoked, or belongs to another application: have the"
     " member consent again and put the new tokens into the connection.",
@@ -60,16 +64,20 @@ class Minted:
 class Grant:
     """A way to mint a token.
 
+    :param beside: the token the connection had: with another, the connection was renewed, and what was minted
+        before is no longer asked for.
     :param key: equal for equal grants; tells nothing about them.
     """
 
     credential: Credential
     token_url: str
     form: Mapping[str, str] = field(repr=False)
+    beside: str | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
-        return hashlib.sha256(repr((self.token_url, sorted(self.form.items()))).encode()).hexdigest()
+        told = (self.token_url, sorted(self.form.items()), self.beside)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def after(self, minted: Minted) -> Grant:
         """The same grant with the refresh token LinkedIn sent along last, should it have been a new one."""
@@ -80,7 +88,7 @@ class Grant:
     def call(self) -> Call[Minted]:
         """Ask for the token. The answer's ``expires_in`` may be text."""
         return Call(
-            summary=f"get {_A[self.credential]} token from LinkedIn",
+            summary=_SUMMARY[self.credential],
             method="POST",
             target=self.token_url,
             body=urlencode(self.form).encode(),
@@ -90,16 +98,13 @@ class Grant:
         )
 
 
-_A = {Credential.MEMBER: "a new member", Credential.APPLICATION: "an application"}
-
-
 def _minted(answer: Response) -> Minted:
     body: Mapping[str, Any] = answer.json()
     token = body["access_token"]
     # What cannot stand in a header would be shown by the HTTP library's complaint about it.
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise ValueError("access_token")
-    return Minted(token, float(body.get("expires_in") or _DEFAULT_LIFE), body.get("refresh_token"))
+    return Minted(token, float(body.get("expires_in") or _DEFAULT_LIFE_SECONDS), body.get("refresh_token"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +118,14 @@ class Offer:
 def offer(settings: Settings, credential: Credential) -> Offer:
     """What the connection has for this family. With only an access token, that token serves every call.
 
-    :raises SalesNavigatorCredentialError: nothing; says which fields to fill.
+    :raises SalesNavigatorCredentialError: it has nothing; says which fields to fill.
     """
     token = Token(settings.access_token) if settings.access_token else None
     grant = _grant(settings, credential)
     if credential is Credential.APPLICATION and grant:
         token = None
     if not token and not grant:
-        raise SalesNavigatorCredentialError(
-            f"This call needs {_A[credential].replace('new ', '')} token, and the connection has none."
-            f" Give it {_MISSING[credential]}. Nothing was sent."
-        )
+        raise SalesNavigatorCredentialError(f"This call needs {_MISSING[credential]}. Nothing was sent.")
     return Offer(token, grant)
 
 
@@ -142,4 +144,4 @@ def _grant(settings: Settings, credential: Credential) -> Grant | None:
     if not settings.refresh_token:
         return None
     refresh = {"grant_type": "refresh_token", "refresh_token": settings.refresh_token}
-    return Grant(credential, settings.token_url, {**refresh, **client})
+    return Grant(credential, settings.token_url, {**refresh, **client}, beside=settings.access_token)

@@ -9,19 +9,19 @@
     │   └── SalesNavigatorHostError          a token would leave for a host that is not allowed
     ├── SalesNavigatorApiError             LinkedIn answered with an error (status_code, request_id, ...)
     │   ├── SalesNavigatorBadRequestError    400, 405, 411, 414 and other 4xx
-    │   ├── SalesNavigatorAuthenticationError  401
+    │   ├── SalesNavigatorAuthenticationError  401, or no new token to be had
     │   ├── SalesNavigatorPermissionError    403
-    │   ├── SalesNavigatorNotFoundError      404
+    │   ├── SalesNavigatorNotFoundError      404, 410
     │   ├── SalesNavigatorRateLimitError     429 (retry_after, daily)
     │   └── SalesNavigatorServerError        5xx, or an answer that is not Rest.li
     ├── SalesNavigatorPartialError         LinkedIn failed on some keys of a batch (results)
     ├── SalesNavigatorConnectionError      no answer at all: network, TLS, timeout
     ├── SalesNavigatorExportError          the export ended without a file
     │   ├── SalesNavigatorExportFailedError    LinkedIn reported a FAILED_* status (status, job_id)
-    │   └── SalesNavigatorExportTimeoutError   the deadline passed (timeout)
+    │   └── SalesNavigatorExportTimeoutError   the deadline passed
     └── SalesNavigatorLandingError         nothing was published
         ├── SalesNavigatorIncompleteDownloadError  the stream ended early
-        ├── SalesNavigatorRowCountError            rows landed and rowCount differ
+        ├── SalesNavigatorRowCountError            rows and rowCount differ (expected, actual)
         └── SalesNavigatorDestinationError         the store refused, or something lies there already
 
 ``retryable`` says whether trying the same thing again can help; operators turn an error that is
@@ -90,7 +90,7 @@ class SalesNavigatorCredentialError(SalesNavigatorConfigurationError):
 
 
 class SalesNavigatorHostError(SalesNavigatorConfigurationError):
-    """A token would have been sent to a host that neither is LinkedIn's nor is named by the connection."""
+    """A URL that no token may go to: a host neither LinkedIn's nor named by the connection, or plain http."""
 
     section = "host"
 
@@ -137,7 +137,7 @@ class SalesNavigatorBadRequestError(SalesNavigatorApiError):
 
 
 class SalesNavigatorAuthenticationError(SalesNavigatorApiError):
-    """401: the token is missing, expired, revoked or invalid, and could not be renewed."""
+    """401: the token is expired, revoked or invalid and could not be renewed; or LinkedIn issues none."""
 
     retryable = False
     section = "authentication"
@@ -151,7 +151,7 @@ class SalesNavigatorPermissionError(SalesNavigatorApiError):
 
 
 class SalesNavigatorNotFoundError(SalesNavigatorApiError):
-    """404: no such job or record, or the job has expired."""
+    """404 or 410: no such job or record, or the job has expired."""
 
     retryable = False
     section = "not-found"
@@ -189,7 +189,7 @@ class SalesNavigatorRateLimitError(SalesNavigatorApiError):
 
 
 class SalesNavigatorServerError(SalesNavigatorApiError):
-    """5xx, or a 2xx answer that cannot be read; the tries of this call are used up."""
+    """5xx, or an answer that cannot be Sales Navigator's: not Rest.li, not readable, not complete."""
 
     section = "server"
 

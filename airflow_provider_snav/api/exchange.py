@@ -117,10 +117,15 @@ def exchange(
             token, renewed = other, True
             continue
         tries += 1
-        delay = policy.delay(tries, error, random())
+        delay = None if _was_done(call, reply) else policy.delay(tries, error, random())
         if delay is None:
             raise error
         yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}")
+
+
+def _was_done(call: Call[Any], reply: Reply) -> bool:
+    """True for what must not be sent again, though the answer could not be read: it would be done twice."""
+    return call.method != "GET" and isinstance(reply, Response) and 200 <= reply.status < 300
 
 
 def _token(need: NeedToken) -> Generator[Step, Reply, Token]:
@@ -158,7 +163,9 @@ def open_download(
     The token goes to the first URL only; redirects are followed without it, to allowed hosts.
 
     :param check: raises SalesNavigatorHostError for a URL no token, and no request, may go to.
+    :raises SalesNavigatorHostError: ``check`` refused a URL, or there were too many redirects.
     :raises SalesNavigatorApiError: 401, 403, 404 and 410 mean the URL has expired, or the token has.
+    :raises SalesNavigatorConnectionError: no answer in the last try.
     """
     call: Call[None] = Call("download the file", "GET", "", lambda _: None, credential)
     # Here too, not just before it is sent: not even a token is minted for a URL that is refused.

@@ -8,7 +8,6 @@ those the status texts of "Sales Analytics Export Jobs" name.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from airflow_provider_snav.api.errors import SalesNavigatorExportFailedError
@@ -16,7 +15,7 @@ from airflow_provider_snav.api.models import MAX_SLICES, Export, JobStatus, Slic
 from airflow_provider_snav.api.windows import to_text
 
 _TOO_LARGE = (JobStatus.EXCEEDED_FILE_SIZE, JobStatus.TIMED_OUT)
-_RESUBMIT: Mapping[str, str] = {
+_RESUBMIT: dict[str, str] = {
     JobStatus.DATA_DELAY: "LinkedIn's data is late: retry later, or raise lag or resubmit_delay.",
     JobStatus.INTERNAL_ERROR: "LinkedIn failed inside: retry later.",
 }
@@ -147,7 +146,7 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
         elif not remedies.split_on_failure:
             advice = "Ask for a shorter window, or leave split_on_failure on."
         raise _failed(export, part, advice, retryable=part.status == JobStatus.TIMED_OUT)
-    if part.status is None or part.status not in _RESUBMIT:
+    if part.status not in _RESUBMIT:
         raise _failed(export, part, "The documents name no remedy for this status.")
     if part.attempt > remedies.max_resubmissions:
         times = "once" if part.attempt == 1 else f"{part.attempt} times"

@@ -17,6 +17,7 @@ from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.windows import LEAST_MILLISECONDS, Window, from_ms, parse_time, to_text
 
 MAX_SLICES = 64
+_URN = re.compile(r"urn:li:[^\s:]+:\S+")
 
 
 class JobStatus(StrEnum):
@@ -69,7 +70,7 @@ def contract_urn(contract: str | int) -> str:
     text = str(contract).strip()
     if text.isascii() and text.isdecimal():
         return f"urn:li:contract:{text}"
-    if re.fullmatch(r"urn:li:[^\s:]+:\S+", text):
+    if _URN.fullmatch(text):
         return text
     raise SalesNavigatorConfigurationError(
         f"contract={contract!r} is not a contract. Give its URN, 'urn:li:contract:123456', or the number"
@@ -109,7 +110,7 @@ def crm_instance_urn(crm_instance: str | Sequence[str]) -> str:
     :raises SalesNavigatorConfigurationError: neither of the two.
     """
     match crm_instance:
-        case str() if re.fullmatch(r"urn:li:[^\s:]+:\S+", crm_instance.strip()):
+        case str() if _URN.fullmatch(crm_instance.strip()):
             return crm_instance.strip()
         case [str(key), str(value)] if key and value:
             return f"urn:li:crmInstance:({key},{value})"
@@ -185,7 +186,7 @@ class ExportJob:
 def _moment(value: Any) -> dt.datetime | None:
     if value is None:
         return None
-    # One of the documents has seconds here (api-notes, section 8, row 7).
+    # The OpenAPI file's example has seconds here.
     return from_ms(int(value) * (1000 if int(value) < LEAST_MILLISECONDS else 1))
 
 
@@ -211,8 +212,8 @@ class Slice:
     not_before: dt.datetime | None = None
 
     @classmethod
-    def of(cls, window: Window, *, attempt: int = 0) -> Self:
-        return cls(window.start_at, window.end_at, window.shares_end, attempt=attempt)
+    def of(cls, window: Window) -> Self:
+        return cls(window.start_at, window.end_at, window.shares_end)
 
     @property
     def window(self) -> Window | None:
@@ -252,7 +253,7 @@ class Slice:
             start_at=parse_time(value["start_at"], "start_at"),
             end_at=moment("end_at"),
             shares_end=bool(value.get("shares_end", False)),
-            job_id=value.get("job_id"),
+            job_id=None if value.get("job_id") is None else int(value["job_id"]),
             status=value.get("status"),
             attempt=value.get("attempt", 0),
             not_before=moment("not_before"),

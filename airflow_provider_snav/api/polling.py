@@ -21,16 +21,16 @@ from airflow_provider_snav.api.export_plan import Wait, what_is_due
 from airflow_provider_snav.api.models import Export, ExportJob, JobStatus, Slice, has_failed
 from airflow_provider_snav.api.windows import parse_time, to_text
 
-_GROWTH = 1.2
+_GROWTH = 1.15
 _REMEMBERED_REQUESTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """Quick at first, then ever slower: each pause is a fifth longer than the last, up to a cap.
+    """Quick at first, then ever slower: each pause is 15% longer than the last, up to a cap.
 
-    So what a finished job waits to be noticed grows with its length: with the defaults half a minute on
-    average after five minutes, two after half an hour, and not much more after that.
+    So what a finished job waits to be noticed grows with its length, and with the defaults is less than a
+    tenth of it on average, from five minutes on; two minutes and a half at most.
 
     :param first: seconds before the first poll at most.
     :param longest: seconds between two polls at most.
@@ -62,6 +62,7 @@ class Report:
 
     :param export: with the last status seen of every job.
     :param deadline: when waiting was to end.
+    :param outcome: why the wait ended.
     :param polls: status calls answered.
     :param failed_polls: status calls that failed and were tolerated.
     :param last_problem: the last failure's message.

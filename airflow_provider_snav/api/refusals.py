@@ -1,19 +1,21 @@
 """What an answer that is no success means: one typed error, in LinkedIn's words and without secrets.
 
-Status codes and bodies follow LinkedIn's shared error-handling page; see api-notes, sections 4 to 6.
+Status codes and bodies follow LinkedIn's shared error-handling page.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus
 
 from airflow_provider_snav.api import errors
 from airflow_provider_snav.api.wire import Call, NoAnswer, Reply, Response, Token
+
+_GONE = (404, 410)
 
 
 def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesNavigatorError:
@@ -37,16 +39,16 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
         return errors.SalesNavigatorAuthenticationError(f"{message} {call.hint}".rstrip(), **details)
     if reply.status == 403:
         return errors.SalesNavigatorPermissionError(f"{message} {call.hint}".rstrip(), **details)
-    if reply.status == 404 and answered is None:
+    if reply.status in _GONE and answered is None:
         # A gateway's page, say: not LinkedIn's word that there is no such job or match.
         return errors.SalesNavigatorServerError(
-            f"{message} This 404 is not an answer of Sales Navigator: check the connection's host, and any"
-            " proxy on the way.",
+            f"{message} This {reply.status} is not an answer of Sales Navigator: check the connection's host,"
+            " and any proxy on the way.",
             **details,
         )
     kind: type[errors.SalesNavigatorApiError] = {
         401: errors.SalesNavigatorAuthenticationError,
-        404: errors.SalesNavigatorNotFoundError,
+        **dict.fromkeys(_GONE, errors.SalesNavigatorNotFoundError),
     }.get(reply.status, errors.SalesNavigatorBadRequestError)
     return (errors.SalesNavigatorServerError if reply.status >= 500 else kind)(message, **details)
 
@@ -68,10 +70,10 @@ def _error_body(reply: Response, secrets: list[str]) -> dict[str, Any] | None:
         return None
     if not isinstance(body, dict):
         return None
-    return {name: _clean(value, secrets) if isinstance(value, str) else value for name, value in body.items()}
+    return {name: clean(value, secrets) if isinstance(value, str) else value for name, value in body.items()}
 
 
-def _clean(text: str, secrets: list[str]) -> str:
+def clean(text: str, secrets: Sequence[str] = ()) -> str:
     """The text on one line, without secrets and without anything that may be a signed URL."""
     for secret in secrets:
         text = text.replace(secret, "***")

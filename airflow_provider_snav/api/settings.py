@@ -92,6 +92,10 @@ class Settings:
 
         :raises SalesNavigatorConfigurationError: a field cannot be what it says.
         """
+        if not isinstance(extra, Mapping):
+            raise SalesNavigatorConfigurationError(
+                "The connection's extra is not a JSON object. Write it as {...}, or leave it empty."
+            )
         settings = cls(
             base_url=(host or DEFAULT_BASE_URL).rstrip("/"),
             access_token=_secret(password, "password"),

@@ -133,7 +133,7 @@ class Window:
         self.check_age(now)
 
     def check_length(self) -> None:
-        """Refuse a window that is empty, shorter than an hour or longer than 90 days."""
+        """Refuse a window that is empty, shorter than an hour or longer than 90 days; see :meth:`check`."""
         length = self.end_at - self.start_at
         if length <= dt.timedelta(0):
             raise SalesNavigatorWindowError(f"The window {self} is empty: start_at must lie before end_at.")
@@ -149,7 +149,7 @@ class Window:
             )
 
     def check_age(self, now: dt.datetime) -> None:
-        """Refuse a window that begins more than two years ago."""
+        """Refuse a window that begins more than two years ago; see :meth:`check`."""
         oldest = oldest_start(now)
         if self.start_at < oldest:
             raise SalesNavigatorWindowError(
@@ -182,7 +182,7 @@ def split(start_at: dt.datetime, until: dt.datetime) -> tuple[Window, ...]:
     # Whole milliseconds in UTC, where adding a day is adding 24 hours.
     start_at, until = from_ms(to_ms(start_at)), from_ms(to_ms(until))
     windows: list[Window] = []
-    if until <= start_at or until - start_at < SHORTEST:
+    if until - start_at < SHORTEST:
         Window(start_at, until).check_length()
     while start_at < until:
         rest = until - start_at

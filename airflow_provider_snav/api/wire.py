@@ -51,7 +51,7 @@ class Request:
 
     method: str
     url: str = field(repr=False)
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     token: Token | None = None
     stream: bool = False
@@ -79,6 +79,10 @@ class Response:
     def request_ids(self) -> dict[str, str]:
         return {name: self.headers[name] for name in _REQUEST_IDS if name in self.headers}
 
+    @property
+    def request_id(self) -> str | None:
+        return next(iter(self.request_ids.values()), None)
+
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
@@ -105,9 +109,10 @@ class Call(Generic[T]):
 
     :param summary: what it does, for messages: "read the status of analytics export job 7".
     :param target: encoded path and query below the API base, or a whole URL.
-    :param body: JSON (a mapping) or a form already encoded (bytes).
+    :param parse: makes the result from a 2xx answer; a KeyError, TypeError, ValueError or the like means it
+        is unreadable.
     :param credential: the token family it needs, None for the token endpoint itself.
-    :param parse: makes the result from a 2xx answer; KeyError, TypeError or ValueError mean it is unreadable.
+    :param body: JSON (a mapping) or a form already encoded (bytes).
     :param hint: what to do when LinkedIn does not grant it.
     """
 

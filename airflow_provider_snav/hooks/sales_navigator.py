@@ -79,8 +79,11 @@ class _Hook(BaseHook):
 
     def _missing_connection(self) -> SalesNavigatorConfigurationError:
         return SalesNavigatorConfigurationError(
-            f"There is no connection {self.snav_conn_id!r}. Create one of type snav (LinkedIn Sales"
-            " Navigator) with a member access token as its password. Nothing was sent."
+            f"There is no connection {self.snav_conn_id!r}, or Airflow could not read it just now. Create one"
+            " of type snav (LinkedIn Sales Navigator) with a member access token as its password. Nothing was"
+            " sent.",
+            # To Airflow, a secrets backend that fails is one without the connection.
+            retryable=True,
         )
 
     def _exchange(self, call: Call[T], settings: Settings) -> Generator[Step, Reply, T]:
@@ -226,14 +229,16 @@ class SalesNavigatorHook(_Hook):
         return associate(self.run, keys)
 
     @contextmanager
-    def download(self, url: str, credential: Credential = Credential.MEMBER) -> Iterator[Download]:
+    def download(self, url: str, credential: Credential | str = Credential.MEMBER) -> Iterator[Download]:
         """Stream one file. Document: Exporting User Activity, "Download the Export".
 
         :param url: a job's download URL, fetched just before; it lives an hour or so.
-        :param credential: the token family of the job.
+        :param credential: the token family of the job: ``member``, or ``application`` for CRM validation.
         """
         opened = self._drive(
-            open_download(url, credential, self.settings.check_download, self.retry_policy, random.random)
+            open_download(
+                url, Credential(credential), self.settings.check_download, self.retry_policy, random.random
+            )
         )
         assert isinstance(opened, StreamedResponse)
         with opened.source:

@@ -1,8 +1,9 @@
 """HTTP for workers, over requests; :mod:`~airflow_provider_snav.hooks.async_transport` is the triggerer's.
 
 No decision is taken in either. Both send every URL byte for byte as the core built it (but for urllib3, which
-writes the hex digits of an escape in capitals, which means the same), ignore netrc (it would replace our
-bearer token), obey the environment's proxy and CA settings, and keep URLs and tokens out of every failure.
+writes the hex digits of an escape in capitals and escapes what no URL may hold), ignore netrc (it would
+replace our bearer token), obey the environment's proxy and CA settings, and keep URLs and tokens out of every
+failure.
 """
 
 from __future__ import annotations

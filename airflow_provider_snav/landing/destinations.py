@@ -38,7 +38,9 @@ def storage_path(uri: Any, name: str, conn_id: str | None = None) -> ObjectStora
         raise SalesNavigatorConfigurationError(
             f"{name}={_without_user(text)!r} cannot be used: {error}. Give a URI such as"
             " 's3://conn_id@bucket/folder/' whose connection exists, and install the storage's provider"
-            " (extras s3, gcs, azure, sftp)."
+            " (extras s3, gcs, azure, sftp).",
+            # That is what Airflow says, too, when it could not look the connection up.
+            retryable=isinstance(error, AirflowNotFoundException),
         ) from error
     except Exception as error:
         raise SalesNavigatorDestinationError(

@@ -118,9 +118,7 @@ class Landing:
         :raises SalesNavigatorLandingError: nothing was published.
         :raises SalesNavigatorApiError: LinkedIn refused; nothing was published.
         """
-        published = [name for name in self._existing() if not leftover_of(name)]
-        if published and self._terms.if_exists == "fail":
-            raise _already_there(self._folder, published)
+        self._refuse_existing()
         with ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-status") as pool:
             jobs = list(pool.map(self._completed_job, self._export.slices))
         self.next_export_start_at = jobs[-1].next_export_start_at
@@ -128,6 +126,8 @@ class Landing:
             parts = self._parts(jobs)
             files = self._stage_all(parts)
             self._check_rows(parts, files)
+            # Again: another try may have landed meanwhile.
+            self._refuse_existing()
             try:
                 self._publish(parts, files)
             except SalesNavigatorError:
@@ -145,6 +145,11 @@ class Landing:
             names = ", ".join(self._touched[:5]) + (" and others" if len(self._touched) > 5 else "")
             left = f"Publishing had begun: of earlier runs, {names} may be replaced or gone already."
         return f"{left} A retry lands the whole export again." if error.retryable else left
+
+    def _refuse_existing(self) -> None:
+        published = [name for name in self._existing() if not leftover_of(name)]
+        if published and self._terms.if_exists == "fail":
+            raise _already_there(self._folder, published)
 
     def _existing(self) -> list[str]:
         """Names in the folder that belong to this export."""
@@ -218,7 +223,7 @@ class Landing:
                     "Download %s of %s failed, asking for a new URL: %s", tries, part.path.name, error
                 )
                 job = self._completed_job(part.part)
-                if part.position >= len(job.download_urls):
+                if len(job.download_urls) != len(part.job.download_urls):
                     raise SalesNavigatorLandingError(
                         f"Job {job.job_id} now has {len(job.download_urls)} files, not"
                         f" {len(part.job.download_urls)}"
@@ -305,7 +310,8 @@ class Landing:
     def take_back(self) -> None:
         """Where nothing lay before, leave nothing: else ``if_exists="fail"`` would refuse the retry."""
         if self._terms.if_exists == "fail":
-            self._remove(self._existing())
+            # Of its own: another try's would be a green task's.
+            self._remove(set(self._touched).intersection(self._existing()))
             self._touched.clear()
 
     def _write_manifest(self, path: ObjectStoragePath, files: Sequence[LandedFile]) -> None:
@@ -314,6 +320,7 @@ class Landing:
         stage.write(json.dumps({"files": [asdict(file) for file in files]}, indent=2).encode())
         stage.seal()
         stage.publish()
+        self._touched.append(path.name)
 
     def _remove(self, names: Iterable[str]) -> None:
         for name in names:

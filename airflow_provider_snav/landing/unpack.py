@@ -33,6 +33,11 @@ _ZIP_DESCRIPTOR = b"PK\x07\x08"
 _ZIP_DIRECTORY = b"PK\x01\x02"
 _ZIP_END = b"PK\x05\x06"
 
+# No column has such a name.
+_NO_CSV = (b"<", b"{")
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_LOOK_BYTES = 64
+
 # Of a member's header: flags, method, CRC-32, packed size, (unpacked size,) lengths of name and extra.
 _MEMBER_HEADER = struct.Struct("<6x2H4x2L4x2H")
 _ENCRYPTED, _SIZES_FOLLOW = 0x0001, 0x0008
@@ -51,7 +56,8 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
     When the iterator ends, the download has been read to its end and an archive's checksum has been verified.
 
     :param chunks: the download, in pieces of any size.
-    :raises SalesNavigatorIncompleteDownloadError: the archive ends early or is damaged.
+    :raises SalesNavigatorIncompleteDownloadError: the archive ends early or is damaged; or a web page or JSON
+        came in place of a file, as from a login page at the end of a redirect.
     :raises SalesNavigatorLandingError: the archive holds several files or none, is encrypted or packed by
         a method other than deflate, or unpacks to more than :data:`MAX_RATIO` times its own size.
     """
@@ -64,8 +70,12 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
     elif magic == _ZIP_END:
         raise _unusable("is a zip archive with no file in it")
     else:
-        while chunk := download.read():
+        chunk = download.read()
+        if chunk[:_LOOK_BYTES].lstrip(_BLANK).startswith(_NO_CSV):
+            raise SalesNavigatorIncompleteDownloadError("The download is a web page or JSON, not a CSV file.")
+        while chunk:
             yield chunk
+            chunk = download.read()
 
 
 class _Download:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_snav.api.associations import ProfileAssociationKey, batches
+from airflow_provider_snav.api.associations import KEY_PARTS, ProfileAssociationKey, batches
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorDestinationError,
@@ -20,8 +20,6 @@ from airflow_provider_snav.landing.staged import uri_of
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
-
-_COLUMNS = ({"instance_id", "instanceId"}, {"partner"}, {"record_id", "recordId"})
 
 
 def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
@@ -37,7 +35,7 @@ def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
                 "keys is a list that a template made into text. Give the other task's .output instead of a"
                 " template, or the DAG render_template_as_native_obj=True."
             )
-        return read_keys(storage_path(keys, "keys"))
+        return _read(storage_path(keys, "keys"))
     if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
         raise SalesNavigatorConfigurationError(
             "keys must be a list of mappings, or the URI of a CSV or JSONL object, not"
@@ -52,20 +50,20 @@ def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
     return checked
 
 
-def read_keys(path: ObjectStoragePath) -> Iterator[ProfileAssociationKey]:
+def _read(path: ObjectStoragePath) -> Iterator[ProfileAssociationKey]:
     """Read keys one by one: JSONL by its suffix (``.jsonl``, ``.ndjson``, ``.json``), else CSV with a header.
 
     :raises SalesNavigatorConfigurationError: there is no such file, a column is missing, a line is no key or
         not JSON, or it is not text.
     :raises SalesNavigatorDestinationError: its storage refused.
     """
-    read = _json_lines if path.suffix in (".jsonl", ".ndjson", ".json") else _csv_records
+    records = _json_lines if path.suffix in (".jsonl", ".ndjson", ".json") else _csv_records
     with (
         _reporting(path),
         path.fs.open(path.path, "rb") as file,
         io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
     ):
-        for number, key in read(text, path.name):
+        for number, key in records(text, path.name):
             yield _key(key, f"Line {number} of {path.name}")
 
 
@@ -100,11 +98,13 @@ def _key(value: Any, place: str) -> ProfileAssociationKey:
 
 def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(text)
-    for names in _COLUMNS:
+    for names in map(set, KEY_PARTS.items()):
         if not names.intersection(reader.fieldnames or ()):
             raise SalesNavigatorConfigurationError(
-                f"{name} has no column {' or '.join(sorted(names))}; its first line is"
-                f" {reader.fieldnames}. It needs instance_id, partner and record_id."
+                # Not its words: without a header, they are a person's.
+                f"{name} has no column {' or '.join(sorted(names))} among the"
+                f" {len(reader.fieldnames or ())} of its first line. It needs instance_id, partner and"
+                " record_id."
             )
     for record in reader:
         yield reader.line_num, record

@@ -36,6 +36,7 @@ class TaskMemory:
 
     @property
     def works(self) -> bool:
+        """False without a store: on an older Airflow, not ``durable``, or after a write that failed."""
         return self._store is not None
 
     def recall(self) -> Export | None:
@@ -59,21 +60,28 @@ class TaskMemory:
             if stored["fingerprint"] != self._fingerprint:
                 return None
             export = Export.from_json(stored["export"])
-            return None if export.is_completed and stored["epoch"] != self._epoch else export
+            finished = stored.get("finished", export.is_completed)
+            return None if finished and stored["epoch"] != self._epoch else export
         except (KeyError, TypeError, ValueError) as error:
             raise SalesNavigatorError(
                 f"The task state {STATE_KEY!r} cannot be read ({type(error).__name__}: {error}), so it is"
                 " unknown whether a job runs at LinkedIn. Delete that task state, then retry."
             ) from None
 
-    def remember(self, export: Export) -> None:
+    def remember(self, export: Export, *, finished: bool = False) -> None:
         """Store the Export, before anything else can go wrong.
 
+        :param finished: the task is about to succeed, whether or not its jobs are completed.
         :raises SalesNavigatorError: it could not be stored; from then on nothing is remembered.
         """
         if not self.works:
             return
-        state = {"fingerprint": self._fingerprint, "epoch": self._epoch, "export": export.to_json()}
+        state = {
+            "fingerprint": self._fingerprint,
+            "epoch": self._epoch,
+            "export": export.to_json(),
+            "finished": finished or export.is_completed,
+        }
         try:
             self._store.set(STATE_KEY, state)
         except Exception as error:

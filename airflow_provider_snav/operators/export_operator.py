@@ -6,11 +6,11 @@ import datetime as dt
 from abc import abstractmethod
 from contextlib import closing
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import BaseOperator, Context, conf
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.operators.durable import TaskMemory
 from airflow_provider_snav.operators.reporting import before, reporting
@@ -31,12 +31,13 @@ class ExportOperator(BaseOperator):
     :param wait_for_completion: False returns right after submission, for a sensor to wait.
     :param deferrable: wait in the triggerer, holding no worker.
     :param durable: on Airflow 3.3 and later, remember the jobs between tries: a retry goes on with them.
-    :param poll_interval: before the first poll; each pause is a fifth longer than the last.
-    :param max_poll_interval: between two polls at most.
-    :param timeout: of the whole wait in one try, deferred or not.
+    :param poll_interval: seconds or a timedelta before the first poll; each pause is 15% longer than the
+        last.
+    :param max_poll_interval: seconds or a timedelta between two polls at most.
+    :param timeout: a timedelta, of the whole wait in one try, deferred or not.
     :param split_on_failure: halve a window LinkedIn finds too large or too slow.
     :param max_resubmissions: how often a window is submitted again after a data delay or an internal error.
-    :param resubmit_delay: how long to wait after a data delay.
+    :param resubmit_delay: a timedelta, before a window is submitted again after a data delay.
     :param snav_conn_id: a connection of type ``snav``.
     """
 
@@ -66,6 +67,7 @@ class ExportOperator(BaseOperator):
         self.max_resubmissions = max_resubmissions
         self.resubmit_delay = resubmit_delay
         self.snav_conn_id = snav_conn_id
+        self._going_on: ExportRun | None = None
 
     @abstractmethod
     def asked(self, context: Context) -> Export:
@@ -118,9 +120,8 @@ class ExportOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
-        self.log.warning(
-            "Stopped. LinkedIn goes on with the jobs submitted so far, if any; they expire by themselves."
-        )
+        fate = self._going_on.fate(SalesNavigatorError()) if self._going_on else "Nothing was submitted."
+        self.log.warning("Stopped. %s", fate)
 
     def _check_arguments(self) -> None:
         for name, least in {"timeout": dt.timedelta(seconds=1), "resubmit_delay": dt.timedelta(0)}.items():
@@ -135,16 +136,19 @@ class ExportOperator(BaseOperator):
             )
 
     def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
+        self._going_on = run
         while not run.submit() and self.wait_for_completion:
             if self.deferrable:
                 self._defer(run)
             run.wait()
-        self.log.info(
-            "%s %s", "Complete:" if run.export.is_completed else "Submitted, not waiting:", run.export
-        )
+        if run.export.is_completed:
+            self.log.info("Complete: %s", run.export)
+        else:
+            run.leave()
+            self.log.info("Submitted, not waiting: %s", run.export)
         return run.export.to_json()
 
-    def _defer(self, run: ExportRun) -> None:
+    def _defer(self, run: ExportRun) -> NoReturn:
         from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
 
         self.defer(
@@ -170,7 +174,7 @@ class ExportOperator(BaseOperator):
             export,
             # Nobody is there to submit the rest later: all of it goes out at once.
             remedies=remedies if self.wait_for_completion else NO_REMEDIES,
-            schedule=poll_schedule(self.poll_interval, self.max_poll_interval),
+            schedule=_poll_schedule(self.poll_interval, self.max_poll_interval),
             timeout=self.timeout,
             deadline=deadline,
             memory=memory,
@@ -178,7 +182,7 @@ class ExportOperator(BaseOperator):
         )
 
 
-def poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:
+def _poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:
     """The two poll arguments as seconds.
 
     :raises SalesNavigatorConfigurationError: not positive, or not numbers.

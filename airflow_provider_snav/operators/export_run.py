@@ -91,6 +91,7 @@ class ExportRun:
         """Apply remedies and submit what is due.
 
         :returns: True when the export is complete, False when it has to be waited for.
+        :raises SalesNavigatorExportFailedError: a job failed and no remedy is left.
         """
         while True:
             try:
@@ -118,6 +119,10 @@ class ExportRun:
         # First: should the state not be written, the log still knows the job.
         self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
         self._memory.remember(self.export)
+
+    def leave(self) -> None:
+        """Let the task succeed while its jobs still run: someone else waits."""
+        self._memory.remember(self.export, finished=True)
 
     def wait(self) -> None:
         """Wait here, holding the worker, until there is something to submit or nothing left to wait for."""

@@ -1,4 +1,4 @@
-"""How every operator ends when something fails."""
+"""How every task ends when something fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators that ask LinkedIn for exports."""
+"""The operators: exports of both kinds, contracts, profile associations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from airflow_provider_snav.api.associations import (
 )
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
+    SalesNavigatorDestinationError,
     SalesNavigatorError,
     SalesNavigatorWindowError,
 )
 from airflow_provider_snav.api.models import (
     DOCUMENTED_CRM_INSTANCE,
+    MAX_SLICES,
     Export,
     ExportKind,
     ExportType,
@@ -54,7 +56,8 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
     :param export_type: ``activity``, ``seat`` or ``activity_outcome``.
     :param start_at: aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset).
     :param end_at: likewise; not exported itself.
-    :param window: how much time before the end of the run's data interval.
+    :param window: how much time before the end of the run's data interval. A day is 24 hours: where the
+        schedule's time zone has summer time, use intervals, or two runs a year leave or share an hour.
     :param lag: how far to look back; LinkedIn refreshes its data daily, so a day keeps data delays away.
 
     All other arguments are those of :class:`~airflow_provider_snav.operators.export_operator.ExportOperator`.
@@ -100,25 +103,37 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
                 f"window={self.window} and lag={self.lag} reach beyond the calendar. LinkedIn has data of two"
                 " years: give shorter ones."
             ) from None
+        windows = split(start_at, until)
+        if len(windows) > MAX_SLICES:
+            # An Export cannot even hold them: many times the two years LinkedIn has.
+            windows[0].check_age(now())
         return Export(
             kind=ExportKind.ANALYTICS,
             subject=contract_urn(self.contract),
             export_type=ExportType.parse(self.export_type),
-            slices=tuple(map(Slice.of, split(start_at, until))),
+            slices=tuple(map(Slice.of, windows)),
         )
 
     def check_submittable(self, asked: Export) -> None:
         """See :meth:`ExportOperator.check_submittable`."""
-        if first := asked.slices[0].window:
-            first.check_age(now())
+        first, last = asked.slices[0].window, asked.slices[-1].window
+        assert first
+        assert last
+        first.check_age(now())
+        if last.end_at > now():
+            self.log.warning(
+                "The window ends at %s, which is still to come: the export can only hold what has happened by"
+                " now. Ask for an end that has passed, or give a lag.",
+                to_text(last.end_at),
+            )
 
     def _interval(self, context: Context) -> tuple[dt.datetime, dt.datetime]:
         given = {"start_at": _given(self.start_at), "end_at": _given(self.end_at)}
-        if any(value is not None for value in given.values()):
-            for name, value in given.items():
-                if value is None:
-                    raise SalesNavigatorWindowError(f"start_at and end_at go together: {name} is missing.")
+        missing = [name for name, value in given.items() if value is None]
+        if not missing:
             return parse_time(given["start_at"], "start_at"), parse_time(given["end_at"], "end_at")
+        if len(missing) == 1:
+            raise SalesNavigatorWindowError(f"start_at and end_at go together: {missing[0]} is missing.")
         # In Airflow 3 a run without a logical date has none of these keys.
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
         last = end if end is not None else context.get("logical_date")
@@ -275,6 +290,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         self.output_uri = output_uri if output is None else output
         self.snav_conn_id = snav_conn_id
         self._written: tuple[ObjectStoragePath, int] | None = None
+        self._may_be_written = False
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -298,7 +314,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
             if output is None:
                 keys = _few(keys)
             hook = SalesNavigatorHook(self.snav_conn_id)
-        with reporting(_nothing_written), hook:
+        with reporting(self._fate), hook:
             found = hook.iter_profile_associations(keys)
             if output is not None:
                 written = self._write(found, output)
@@ -340,12 +356,22 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
                 counts["failed"] += result.error is not None
                 stage.write(json.dumps(_row(result)).encode() + b"\n")
             stage.seal()
-            stage.publish()
+            try:
+                stage.publish()
+            except SalesNavigatorDestinationError:
+                self._may_be_written = stage.may_be_revealed()
+                raise
         finally:
             stage.discard()
         self._tell_failures(counts["failed"])
         self.log.info("Wrote %s: %s", stage.uri, counts)
         return {"uri": stage.uri, **counts}
+
+    def _fate(self, error: SalesNavigatorError) -> str:
+        # Not "nothing was sent": a file of keys is read while its first ones are asked for already.
+        left = "The object may be written" if self._may_be_written else "Nothing was written or returned"
+        retry = " A retry asks again." if error.retryable else ""
+        return f"{left}, and nothing was changed at LinkedIn.{retry}"
 
     def _tell_failures(self, failed: int) -> None:
         if failed:
@@ -371,12 +397,6 @@ def _few(keys: Iterable[ProfileAssociationKey]) -> list[ProfileAssociationKey]:
             " a JSONL object to write."
         )
     return few
-
-
-def _nothing_written(error: SalesNavigatorError) -> str:
-    # Not "nothing was sent": a file of keys is read while its first ones are asked for already.
-    retry = " A retry asks again." if error.retryable else ""
-    return f"Nothing was written or returned, and nothing was changed at LinkedIn.{retry}"
 
 
 def _read_only(error: SalesNavigatorError) -> str:

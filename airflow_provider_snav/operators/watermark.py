@@ -43,27 +43,27 @@ class Watermark:
                 f"The asset {asset.name!r} is not wired to this task. Mapped tasks need it in"
                 " .partial(inlets=[asset]) of the export and .partial(outlets=[asset]) of the landing."
             ) from None
-        self._instance = _digest(crm_instance)
-        self._run = _digest(context["run_id"])
+        instance = _digest(crm_instance)
+        self._landed_key = f"{instance}.landed"
+        self._run_key = f"{instance}.run.{_digest(context['run_id'])}"
 
     def start(self, first: dt.datetime | None) -> dt.datetime:
         """Where this run begins: as before if it ran before, else where the last landed export left off.
 
         :param first: for the very first run of this instance.
         :raises SalesNavigatorConfigurationError: nothing landed yet and there is no ``first``.
+        :raises SalesNavigatorError: Airflow failed to read or to write it.
         """
-        key = f"{self._instance}.run.{self._run}"
-        used = self._get(key)
-        landed = self._get(f"{self._instance}.landed")
-        if used:
+        if used := self._get(self._run_key):
             return parse_time(used["export_start_at"], "export_start_at")
+        landed = self._get(self._landed_key)
         start = parse_time(landed["next_export_start_at"], "next_export_start_at") if landed else first
         if start is None:
             raise SalesNavigatorConfigurationError(
                 "No export of this CRM instance has landed yet, so the watermark is empty. Give"
                 " export_start_at for the first run; later runs begin where the last landed export left off."
             )
-        self._set(key, {"export_start_at": to_text(start)})
+        self._set(self._run_key, {"export_start_at": to_text(start)})
         return start
 
     def landed(self, start: dt.datetime, following: dt.datetime) -> bool:
@@ -75,14 +75,14 @@ class Watermark:
         :param start: where the export began.
         :param following: its ``nextExportStartAt``.
         :returns: whether the watermark now is ``following``.
+        :raises SalesNavigatorError: Airflow failed to read or to write it.
         """
-        key = f"{self._instance}.landed"
-        last = self._get(key)
-        if last:
+        if last := self._get(self._landed_key):
             reached = parse_time(last["next_export_start_at"], "next_export_start_at")
             if start < reached and following < reached:
                 return False
-        self._set(key, {"export_start_at": to_text(start), "next_export_start_at": to_text(following)})
+        moved = {"export_start_at": to_text(start), "next_export_start_at": to_text(following)}
+        self._set(self._landed_key, moved)
         return True
 
     def _get(self, key: str) -> Any:

@@ -49,9 +49,9 @@ log = logging.getLogger("airflow_provider_snav.sandbox")
 class Endpoint:
     """One documented call.
 
-    :ivar path: of the raw path; its group, if any, is handed to ``answer``.
-    :ivar scope: what the token must allow; None where ``answer`` itself decides who may call.
-    :ivar restli: whether the Rest.li protocol header is demanded.
+    :param path: of the raw path; its group, if any, is handed to ``answer``.
+    :param scope: what the token must allow; None where ``answer`` itself decides who may call.
+    :param restli: whether the Rest.li protocol header is demanded.
     """
 
     kind: CallKind

@@ -15,7 +15,7 @@ from airflow_provider_snav.sandbox.jobs import Lease
 from airflow_provider_snav.sandbox.restli import Call, bad_request
 from airflow_provider_snav.sandbox.tokens import Scope
 
-_TOKEN = "x-li-ambry-ep"
+TOKEN_PARAMETER = "x-li-ambry-ep"
 
 
 class HangUp(Exception):  # noqa: N818 - not an error, an order
@@ -26,13 +26,13 @@ def download(backend: Backend, call: Call, _: str) -> Response:
     """``GET {downloadUrl}`` (exporting-user-activity, crm-data-validation-export)."""
     # Before the lease: to a stranger, a URL that is unknown must look like any other.
     backend.tokens.authenticate(call)
-    token = call.parameters(_TOKEN)[_TOKEN]
+    token = call.parameters(TOKEN_PARAMETER)[TOKEN_PARAMETER]
     lease = backend.jobs.leased(token)
     crm = lease.action is Action.CRM_VALIDATION
     backend.tokens.authorize(call, Scope.VALIDATION if crm else Scope.ANALYTICS)
     redirect = backend.faults.take(CallKind.DOWNLOAD, Redirect)
     if redirect:
-        location = redirect.to or f"{backend.origin}/signed/?{_TOKEN}={token}"
+        location = redirect.to or f"{backend.origin}/signed/?{TOKEN_PARAMETER}={token}"
         return RedirectResponse(location, HTTPStatus.FOUND)
     return _file(backend, lease)
 
@@ -41,7 +41,7 @@ def signed_download(backend: Backend, call: Call, _: str) -> Response:
     """Where `Redirect` leads: as at any signed URL of an object store, a bearer token is an error here."""
     if "authorization" in call.headers:
         raise bad_request("This URL is signed; it takes no Authorization header")
-    return _file(backend, backend.jobs.leased(call.parameters(_TOKEN)[_TOKEN]))
+    return _file(backend, backend.jobs.leased(call.parameters(TOKEN_PARAMETER)[TOKEN_PARAMETER]))
 
 
 def _file(backend: Backend, lease: Lease) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from airflow_provider_snav.sandbox.backend import Backend
 from airflow_provider_snav.sandbox.clock import DAY_MS, HOUR_MS
 from airflow_provider_snav.sandbox.data import Action
+from airflow_provider_snav.sandbox.downloads import TOKEN_PARAMETER
 from airflow_provider_snav.sandbox.faults import CallKind, ExpiredUrl, WrongRowCount
 from airflow_provider_snav.sandbox.jobs import COMPLETED, ENQUEUED, Job, Lease
 from airflow_provider_snav.sandbox.restli import Call, RestliError, bad_request, decode, invalid
@@ -138,6 +139,6 @@ def _download_urls(backend: Backend, job: Job) -> list[tuple[str, Lease]]:
     expired = backend.faults.take(CallKind.STATUS, ExpiredUrl)
     ttl = timedelta(0) if expired else backend.settings.download_url_ttl
     return [
-        (f"{backend.origin}/ambry/?x-li-ambry-ep={token}", lease)
+        (f"{backend.origin}/ambry/?{TOKEN_PARAMETER}={token}", lease)
         for token, lease in backend.jobs.lease(job, ttl)
     ]

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
@@ -46,6 +45,7 @@ class Sandbox:
     :ivar base_url: the API's base, without a slash at the end.
     :ivar token_url: the OAuth token endpoint.
     :raises OSError: the port is taken.
+    :raises OverflowError: there is no such port.
     :raises TypeError: there is no such setting.
     """
 
@@ -68,12 +68,7 @@ class Sandbox:
             raise RuntimeError("The sandbox could not start; its thread has said why")
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.stop()
         self._thread.join()
 

@@ -42,8 +42,9 @@ _SHORTEST_INTERVAL = 0.1
 class SalesNavigatorExportSensor(BaseSensorOperator):
     """Waits until every job of an Export is completed.
 
-    Takes the usual sensor arguments. Deferrable, it polls every ``poke_interval`` seconds, with
-    ``exponential_backoff`` ever slower up to ``max_wait``. Returns the finished Export.
+    Takes the usual sensor arguments, with Airflow's defaults (``poke_interval``: a minute). Deferrable, it
+    polls every ``poke_interval`` seconds, with ``exponential_backoff`` ever slower up to ``max_wait``.
+    Returns the finished Export.
 
     :param export: the output of an export operator with ``wait_for_completion=False``.
     :param deferrable: wait in the triggerer, holding no worker.
@@ -156,6 +157,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
 
 def _consequence(error: SalesNavigatorError) -> str:
     if isinstance(error, SalesNavigatorExportFailedError):
+        # A retry would ask about the same job, which stays failed.
         error.retryable = False
         return _ADVICE
     if isinstance(error, SalesNavigatorNotFoundError):

@@ -21,7 +21,7 @@ from airflow_provider_snav.operators.reporting import before, reporting
 from airflow_provider_snav.operators.watermark import Watermark
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.landing.land import LandedFile, Terms
+    from airflow_provider_snav.landing.land import LandedFile, Landing, Terms
 
 
 class SalesNavigatorToObjectStorageOperator(BaseOperator):
@@ -33,7 +33,8 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
 
     The event of every asset in ``outlets`` says in its ``extra`` what landed: ``kind``, ``export_type``,
     ``contract`` or ``crm_instance``, ``folder``, ``start_at``, ``end_at``, ``rows``, ``bytes``,
-    ``file_count``, and ``files``, the first 64 of the entries returned. What you set yourself stays.
+    ``file_count``, ``next_export_start_at`` (of CRM validation: where LinkedIn would begin the next), and
+    ``files``, the first 64 of the entries returned. What you set yourself stays.
 
     :param export: the output of an export operator or sensor.
     :param destination: a folder, ``s3://conn_id@bucket/folder/``, ``gs://``, ``abfs://``, ``sftp://``,
@@ -42,8 +43,9 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         carries type, contract and window, so that exports sharing a folder never share a file. One of your
         own does not: mapped tasks, or runs, that share it and the folder silently replace each other's files,
         so put into it what tells them apart, such as ``{{ ti.map_index }}`` or ``{{ ds }}``.
-    :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading.
-    :param compression: None, ``gzip`` or ``zstd``.
+    :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading,
+        and again before publishing.
+    :param compression: None, ``gzip`` or ``zstd`` (which needs the extra of that name).
     :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
     :param manifest: write ``<stem>.manifest.json`` last, for readers that need all files or none.
     :param max_parallel: files downloaded side by side.
@@ -93,6 +95,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             self.outlets = [*self.outlets, watermark]
         self.object_storage_conn_id = object_storage_conn_id
         self.snav_conn_id = snav_conn_id
+        self._landing: Landing | None = None
         self._landed: tuple[ObjectStoragePath, list[LandedFile]] | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -111,6 +114,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             hook = SalesNavigatorHook(self.snav_conn_id)
             folder = storage_path(self.destination, "destination", self.object_storage_conn_id)
             landing = Landing(hook, export, folder, terms, self.log)
+        self._landing = landing
         with reporting(landing.fate), hook:
             files = landing.run()
             if watermark:
@@ -124,8 +128,16 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
                 "Landed %s rows, %s bytes: %s, sha256 %s", file.rows, file.bytes, file.uri, file.sha256
             )
         self._landed = folder, files
-        tell_assets(self.outlets, landing_extra(export, uri_of(folder), files), context)
+        following = landing.next_export_start_at
+        if following:
+            self.log.info("LinkedIn's nextExportStartAt is %s", to_text(following))
+        tell_assets(self.outlets, landing_extra(export, uri_of(folder), files, following), context)
         return [asdict(file) for file in files]
+
+    def on_kill(self) -> None:
+        """Say what lies there now, and what a retry will do."""
+        fate = self._landing.fate(SalesNavigatorError()) if self._landing else "Nothing was downloaded."
+        self.log.warning("Stopped. %s", fate)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""

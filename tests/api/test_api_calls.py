@@ -205,6 +205,10 @@ def test_a_job_keeps_the_request_id_of_its_answer() -> None:
         ),
         pytest.param(answer(201, {"id": "148", "status": "PROCESSING"}), id="body-with-id"),
         pytest.param(answer(201, {"jobId": 148}), id="body-without-a-status"),
+        pytest.param(answer(201, {"value": {"jobId": 148}}), id="body-in-an-envelope"),
+        pytest.param(
+            answer(201, {"jobId": 148}, location="/crmDataValidationExportJobs"), id="location-without-an-id"
+        ),
     ],
 )
 def test_a_created_crm_job_is_found_in_header_location_or_body(reply: Any) -> None:
@@ -364,6 +368,16 @@ FIRST = "q=contractsByMember"
         ),
         pytest.param([page(range(10), start=0, count=10, total=10)], [FIRST], id="total-reached"),
         pytest.param(
+            [page(range(20)), page(range(20, 40)), page(range(40, 45))],
+            [FIRST, f"{FIRST}&start=20&count=10", f"{FIRST}&start=40&count=10"],
+            id="without-a-word-about-paging",
+        ),
+        pytest.param(
+            [page(range(10), start=None, count=None, total=None), page(range(10, 12))],
+            [FIRST, f"{FIRST}&start=10&count=10"],
+            id="with-nulls",
+        ),
+        pytest.param(
             [page(range(10), start=0, count=10, total=11), page(range(10, 11), start=10, count=10, total=11)],
             [FIRST, f"{FIRST}&start=10&count=10"],
             id="total-not-reached",
@@ -409,6 +423,19 @@ def test_all_contracts_are_listed_in_order(replies: list[Any], asked: list[str])
     assert played.result == [Contract(f"urn:li:contract:{n}", f"C{n}", True) for n in range(total)]
 
 
+@pytest.mark.parametrize(
+    "all_at_once",
+    [
+        pytest.param(page(range(2), start=0, count=2), id="the-count-is-of-what-came"),
+        pytest.param(page(range(25)), id="without-a-word-about-paging"),
+    ],
+)
+def test_all_contracts_may_come_at_once_wherever_a_page_is_to_begin(all_at_once: Any) -> None:
+    played = listed(repeat(all_at_once))
+    assert len(played.result) == len(all_at_once.json()["elements"])
+    assert len(played.requests) == 2
+
+
 def test_a_contract_on_two_pages_is_listed_once() -> None:
     played = listed([page(range(10), start=0, count=10), page(range(9, 12), start=10, count=10)])
     assert [contract.name for contract in played.result] == [f"C{n}" for n in range(12)]
@@ -417,7 +444,7 @@ def test_a_contract_on_two_pages_is_listed_once() -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        pytest.param(page(range(10), start=0, count=10), id="same-page-again"),
+        pytest.param(page(range(10), start=0, count=10, total=25), id="same-page-of-25-again"),
         pytest.param(page(range(10), start=0, count=10, links=[following("start=0")]), id="link-to-itself"),
         pytest.param(page(range(0), start=0, count=10, links=[following("start=0")]), id="empty-with-a-link"),
     ],

@@ -214,7 +214,7 @@ def test_a_refused_grant_is_an_authentication_error_that_is_not_tried_again(stat
         (403, errors.SalesNavigatorPermissionError),
         (404, errors.SalesNavigatorNotFoundError),
         (405, errors.SalesNavigatorBadRequestError),
-        (410, errors.SalesNavigatorBadRequestError),
+        (410, errors.SalesNavigatorNotFoundError),
         (411, errors.SalesNavigatorBadRequestError),
         (414, errors.SalesNavigatorBadRequestError),
         (426, errors.SalesNavigatorBadRequestError),
@@ -327,12 +327,36 @@ FAILING = [
 ]
 
 
-@pytest.mark.parametrize(("reply", "kind"), FAILING)
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_what_can_pass_is_tried_at_least_five_times_within_about_half_a_minute_then_told(
-    method: str, reply: Response | NoAnswer, kind: type[errors.SalesNavigatorError]
+UNREADABLE = [
+    each for each in FAILING if isinstance(each.values[0], Response) and each.values[0].status == 200
+]
+POST: Call[Any] = Call("read job 7", "POST", "/jobs/7", CALL.parse, Credential.MEMBER)
+
+
+@pytest.mark.parametrize(("reply", "kind"), UNREADABLE)
+def test_what_was_done_is_not_sent_again_though_its_answer_cannot_be_read(
+    reply: Response, kind: type[errors.SalesNavigatorError]
 ) -> None:
-    call: Call[Any] = Call("read job 7", method, "/jobs/7", CALL.parse, Credential.MEMBER)
+    played = run(repeat(reply), call=POST)
+    assert type(played.error) is kind
+    assert played.error.retryable
+    assert len(played.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "reply", "kind"),
+    [
+        *(pytest.param(CALL, *each.values, id=f"GET-{each.id}") for each in FAILING),
+        *(
+            pytest.param(POST, *each.values, id=f"POST-{each.id}")
+            for each in FAILING
+            if each not in UNREADABLE
+        ),
+    ],
+)
+def test_what_can_pass_is_tried_at_least_five_times_within_about_half_a_minute_then_told(
+    call: Call[Any], reply: Response | NoAnswer, kind: type[errors.SalesNavigatorError]
+) -> None:
     for least_or_most in (lambda: 0.0, lambda: 1.0):
         played = run(repeat(reply), call=call, random=least_or_most)
         assert type(played.error) is kind

@@ -103,9 +103,9 @@ def limited(retry_after: float | None = None, *, daily: bool = False) -> errors.
 # --- the schedule ---------------------------------------------------------------------------------------
 
 
-def test_pauses_grow_by_a_fifth_up_to_the_cap() -> None:
-    assert [round(SCHEDULE.pause(rounds, 0), 2) for rounds in range(12)] == [
-        10, 12, 14.4, 17.28, 20.74, 24.88, 29.86, 35.83, 43.0, 51.6, 60, 60,
+def test_pauses_grow_by_15_percent_up_to_the_cap() -> None:
+    assert [round(SCHEDULE.pause(rounds, 0), 2) for rounds in range(15)] == [
+        10, 11.5, 13.22, 15.21, 17.49, 20.11, 23.13, 26.6, 30.59, 35.18, 40.46, 46.52, 53.5, 60, 60,
     ]  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def test_a_wait_ends_when_all_jobs_are_completed() -> None:
     assert waited.report.outcome is Outcome.READY
     assert waited.report.export.is_completed
     assert waited.polled == [0, 1, 0]
-    assert waited.pauses == [10, 12]
+    assert waited.pauses == [10, 11.5]
     assert (waited.report.polls, waited.report.failed_polls) == (3, 0)
 
 
@@ -173,7 +173,7 @@ def test_a_wait_ends_when_a_delayed_job_may_be_submitted_again() -> None:
     waited = play(export, repeat("PROCESSING"))
     assert waited.report.outcome is Outcome.READY
     assert waited.now == due
-    assert waited.pauses == [10, 12, 3]
+    assert waited.pauses == [10, 11.5, 3.5]
 
 
 def test_a_wait_for_late_data_alone_polls_nothing() -> None:
@@ -262,7 +262,7 @@ def test_a_poll_that_fails_for_good_ends_the_wait(problem: errors.SalesNavigator
 
 def test_retry_after_is_waited_for_once() -> None:
     waited = play(export_of("ENQUEUED"), [limited(300), "PROCESSING", "COMPLETED"])
-    assert waited.pauses == pytest.approx([10, 300, 14.4])
+    assert waited.pauses == pytest.approx([10, 300, 13.225])
 
 
 def test_the_longest_retry_after_of_a_round_counts() -> None:
@@ -273,7 +273,7 @@ def test_the_longest_retry_after_of_a_round_counts() -> None:
 
 
 def test_a_short_retry_after_does_not_quicken_the_polls() -> None:
-    assert play(export_of("ENQUEUED"), [limited(1), "COMPLETED"]).pauses == [10, 12]
+    assert play(export_of("ENQUEUED"), [limited(1), "COMPLETED"]).pauses == [10, 11.5]
 
 
 def test_a_retry_after_beyond_the_deadline_is_cut_there() -> None:

@@ -120,6 +120,11 @@ def test_an_empty_list_asks_nothing(hook: SalesNavigatorHook, snav_sandbox: Sand
     assert snav_sandbox.requests == []
 
 
+def test_the_connection_is_read_before_any_thread_needs_it() -> None:
+    with pytest.raises(SalesNavigatorConfigurationError, match="no connection 'nowhere'"):
+        SalesNavigatorHook("nowhere").iter_profile_associations([KEY])
+
+
 def test_no_match_is_none_however_linkedin_says_so(hook: SalesNavigatorHook) -> None:
     answers = hook.batch_get_profile_associations([key("no-match-1"), key("1"), key("absent-1"), key("2")])
     assert [answer is not None for answer in answers] == [False, True, False, True]
@@ -239,12 +244,34 @@ def test_a_key_that_failed_by_its_status_alone_is_no_match_only_for_404() -> Non
             "(instanceId:a,partner:b,recordId:3)": 503,
         },
     }
-    assert association_results(body, [ok, gone, broken, absent]) == [
+    expected = [
         AssociationResult(ok, ProfileAssociation(FOUND["member"], FOUND["profile"])),
         AssociationResult(gone),
         AssociationResult(broken, error="HTTP 503: no message"),
         AssociationResult(absent),
     ]
+    assert association_results(body, [ok, gone, broken, absent]) == expected
+    # As in the OpenAPI file: an error is text, which does not say its status.
+    in_words = body | {"errors": {"(instanceId:a,partner:b,recordId:2)": "Match unavailable"}}
+    assert association_results(in_words, [ok, gone, broken, absent]) == expected
+
+
+def test_keys_may_be_answered_by_their_values_alone_as_in_the_openapi_file() -> None:
+    keys = [ProfileAssociationKey("sf-instance-001", "sales,force", name) for name in ("1", "2")]
+    body = {
+        "results": {"(sf-instance-001,sales%2Cforce,1)": FOUND},
+        "errors": {"(sf-instance-001,sales%2Cforce,2)": "Match unavailable"},
+    }
+    found, failed = association_results(body, keys)
+    assert found.association == ProfileAssociation(FOUND["member"], FOUND["profile"])
+    assert failed.error == "Match unavailable"
+
+
+def test_a_url_in_the_words_about_one_key_is_not_repeated() -> None:
+    key = ProfileAssociationKey("a", "b", "1")
+    for words in ("See https://www.linkedin.com/ambry/?x=AQ", {"message": "See /ambry/?x=AQ", "status": 500}):
+        [result] = association_results({"results": {}, "errors": {"(a,b,1)": words}}, [key])
+        assert str(result.error).endswith("See ***")
 
 
 class InFlight:

@@ -61,13 +61,13 @@ def key(record_id: str) -> dict[str, str]:
 
 def as_csv(path: Path, keys: list[dict[str, str]]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, ["comment", "recordId", "partner", "instance_id"])
+        writer = csv.DictWriter(file, ["recordId", "comment", "partner", "instance_id"])
         writer.writeheader()
         for each in keys:
             writer.writerow(
                 {
-                    "comment": "a, b",
                     "recordId": each["record_id"],
+                    "comment": "a, b",
                     "partner": each["partner"],
                     "instance_id": each["instance_id"],
                 }
@@ -113,7 +113,9 @@ def test_an_object_of_few_keys_may_be_returned(snav_sandbox: Sandbox, tmp_path: 
     assert [row["record_id"] for row in enrich((tmp_path / "keys.csv").as_uri())] == ["1", "2"]
 
 
-def test_what_linkedin_failed_on_has_its_error_in_its_line(snav_sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_linkedin_failed_on_has_its_error_in_its_line(
+    snav_sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     keys = [key("1"), key("failing-2"), key("absent-3"), key("4")]
     output = tmp_path / "members.jsonl"
     assert enrich(keys, output.as_uri()) == {"uri": output.as_uri(), "keys": 4, "matched": 2, "failed": 1}
@@ -121,6 +123,7 @@ def test_what_linkedin_failed_on_has_its_error_in_its_line(snav_sandbox: Sandbox
     assert [key_of(row) for row in rows] == keys
     assert [row["error"] for row in rows] == [None, "HTTP 500: Internal Server Error", None, None]
     assert [bool(row["member"]) for row in rows] == [True, False, False, True]
+    assert "LinkedIn failed on 1 keys" in "".join(capsys.readouterr())
 
 
 def test_no_keys_make_an_empty_object(snav_sandbox: Sandbox, tmp_path: Path) -> None:
@@ -139,6 +142,7 @@ UNREADABLE = [
     pytest.param("k.csv", HEADER + b"a,b,\n", NO_KEY, id="empty part"),
     pytest.param("k.csv", HEADER + b"a,b\n", NO_KEY, id="short record"),
     pytest.param("k.csv", HEADER + "a,b,é\n".encode("latin-1"), "k.csv cannot be read.* UTF-8", id="latin-1"),
+    pytest.param("k.csv", HEADER + b"a,b," + b"c" * 200_000, "k.csv cannot be read: field larger", id="huge"),
     pytest.param("k.csv.gz", b"\x1f\x8b\x08\x00", "UTF-8, not compressed", id="gzip"),
     pytest.param("k.jsonl", b'{"instance_id": "a",\n', "Line 1 of k.jsonl is not a JSON", id="bad line"),
     pytest.param(
@@ -267,7 +271,6 @@ def test_a_key_too_long_for_a_query_is_found_before_the_first_is_asked_for(snav_
         ("None", "keys='None' is neither a URI nor an absolute path"),
         ("keys.csv", "keys='keys.csv' is neither a URI nor an absolute path"),
         ("nope://lake/keys.csv", "keys='nope://lake/keys.csv' cannot be used"),
-        ("sftp://nowhere@host/keys.csv", "keys='sftp://host/keys.csv' cannot be used"),
     ],
     ids=repr,
 )
@@ -277,8 +280,11 @@ def test_keys_that_are_neither_a_list_nor_an_object_are_refused(
     assert says in refusal(snav_sandbox, keys)
 
 
-def test_a_list_rendered_to_text_says_what_to_do_and_shows_none_of_it(snav_sandbox: Sandbox) -> None:
-    message = refusal(snav_sandbox, str([KEY | {"email": "jo@example.com"}]))
+@pytest.mark.parametrize("text", ["[{}]", "({},)", "{}", "\n  [{}]"])
+def test_a_list_rendered_to_text_says_what_to_do_and_shows_none_of_it(
+    snav_sandbox: Sandbox, text: str
+) -> None:
+    message = refusal(snav_sandbox, text.format(KEY | {"email": "jo@example.com"}))
     assert "render_template_as_native_obj=True" in message
     assert "jo@example.com" not in message
 
@@ -336,6 +342,13 @@ def test_a_bad_row_is_named_by_its_line_and_shows_nothing_but_the_key(
     message = refusal(snav_sandbox, (tmp_path / name).as_uri())
     shown = {part: row[part] for part in COLUMNS}
     assert message.startswith(f"Line 2 of {name}: {shown} is not a profile association key")
+    assert "jo@example.com" not in message
+
+
+def test_a_first_line_that_is_no_header_is_not_shown(snav_sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "keys.csv").write_text("org.example,MS,1,jo@example.com\n")
+    message = refusal(snav_sandbox, (tmp_path / "keys.csv").as_uri())
+    assert "no column instanceId or instance_id among the 4 of its first line" in message
     assert "jo@example.com" not in message
 
 

@@ -130,7 +130,7 @@ def test_a_total_that_is_reached_ends_it(snav_sandbox: Sandbox, listed: Listing)
 
 
 REPEATING = [
-    pytest.param(page(*known(10)), id="start and count"),
+    pytest.param(page(*known(10), total=25), id="start and count"),
     pytest.param(page(*known(3), following="/v2/salesContracts?q=contractsByMember&start=0"), id="next link"),
     pytest.param(
         page(following="/v2/salesContracts?q=contractsByMember&start=0"), id="empty, with a next link"
@@ -221,6 +221,12 @@ def test_the_operator_lists_all_contracts_when_asked(snav_sandbox: Sandbox) -> N
     assert returned == [each["contract"] for each in pushed["contracts"]]
     assert returned[-1] == "urn:li:contract:345678"
     assert pushed["contracts"][-1]["has_reporting_access"] is False
+
+
+def test_a_listing_that_fails_for_the_moment_says_that_a_retry_asks_again(snav_sandbox: Sandbox) -> None:
+    snav_sandbox.fault("contracts", http_error(503), times=None)
+    with pytest.raises(SalesNavigatorServerError, match="a retry asks again"):
+        operate()
 
 
 def test_a_member_without_contracts_has_an_empty_list(snav_sandbox: Sandbox) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from task_runs import IMPATIENT, Killed, Store, context_of, deferred, on_worker
+from task_runs import Killed, Store, context_of, deferred, on_worker
 
 from airflow_provider_snav.api.windows import from_ms, to_text
-from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.hooks.tokens import forget_tokens
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorCrmValidationExportOperator
 from airflow_provider_snav.sandbox.backend import RequestRecord
@@ -39,9 +39,7 @@ PATHS: dict[str, Way] = {"on a worker": on_worker, "deferred": deferred}
 
 
 @pytest.fixture(autouse=True)
-def _a_new_process_that_hardly_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
-        monkeypatch.setattr(hook, "retry_policy", IMPATIENT)
+def _a_new_process_that_hardly_waits(impatient: None) -> Iterator[None]:
     forget_tokens()
     yield
     forget_tokens()

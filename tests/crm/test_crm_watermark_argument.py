@@ -1,4 +1,4 @@
-"""A watermark that is no asset: one clear error from either task, and nothing asked of LinkedIn."""
+"""The argument itself: an asset is wired to its task, anything else is one clear error and no call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 from airflow.sdk.exceptions import AirflowFailException
 from task_runs import context_of, on_worker
 
@@ -53,3 +53,10 @@ def test_it_is_not_wired_to_the_dag_as_if_it_were_one(tmp_path: Path) -> None:
     with DAG("d", schedule=None):
         assert exporting(watermark="s3://x").inlets == []
         assert landing({}, tmp_path, watermark="s3://x").outlets == []
+
+
+def test_an_asset_the_author_has_wired_is_not_wired_again(tmp_path: Path) -> None:
+    asset = Asset("snav_crm")
+    with DAG("d", schedule=None):
+        assert exporting(watermark=asset, inlets=[asset]).inlets == [asset]
+        assert landing({}, tmp_path, watermark=asset, outlets=[asset]).outlets == [asset]

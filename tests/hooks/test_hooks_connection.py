@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
-from hook_callers import CLIENT_ID, CLIENT_SECRET, TOKEN, Caller
+from hook_callers import TOKEN, Caller, application
 from scripted_server import Received, Reply, ScriptedServer, answer, restli
 
 from airflow_provider_snav.api.errors import (
@@ -29,9 +30,10 @@ def test_a_missing_connection_is_one_sentence_on_how_to_make_it(call: Caller) ->
     with pytest.raises(SalesNavigatorConfigurationError) as raised:
         call(*GET_JOB)
     assert str(raised.value) == (
-        "There is no connection 'snav_default'. Create one of type snav (LinkedIn Sales Navigator) with a"
-        " member access token as its password. Nothing was sent."
+        "There is no connection 'snav_default', or Airflow could not read it just now. Create one of type"
+        " snav (LinkedIn Sales Navigator) with a member access token as its password. Nothing was sent."
     )
+    assert raised.value.retryable
     assert raised.value.__suppress_context__
 
 
@@ -75,6 +77,16 @@ def test_a_wrong_field_is_named_and_nothing_is_sent(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("extra", ["null", "[1]", '"text"'])
+def test_an_extra_that_is_no_object_is_one_clear_error(
+    call: Caller, monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    connection = {"conn_type": "snav", "password": "token", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SNAV_DEFAULT", json.dumps(connection))
+    with pytest.raises(SalesNavigatorConfigurationError, match="extra is not a JSON object"):
+        call(*GET_JOB)
+
+
 def test_the_test_button_says_what_the_member_token_sees(
     server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
@@ -89,12 +101,7 @@ def test_the_test_button_says_what_the_member_token_sees(
 def test_the_test_button_tries_both_token_families(
     server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
-    connect(
-        f"{server.origin}/v2",
-        login=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        token_url=f"{server.origin}/token",
-    )
+    connect(f"{server.origin}/v2", **application(server))
 
     def choose(received: Received) -> Reply:
         if received.method == "GET":
@@ -113,13 +120,7 @@ def test_the_test_button_tries_both_token_families(
 def test_the_test_button_needs_no_member_token_where_there_is_an_application(
     server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
-    connect(
-        f"{server.origin}/v2",
-        password=None,
-        login=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        token_url=f"{server.origin}/token",
-    )
+    connect(f"{server.origin}/v2", password=None, **application(server))
     server.script(restli({"access_token": "AQ-minted", "expires_in": "1800"}))
     assert SalesNavigatorHook().test_connection() == (
         True,
@@ -159,7 +160,7 @@ def test_the_test_button_says_what_is_wrong_in_a_sentence(
 def test_the_test_button_says_that_there_is_no_connection() -> None:
     works, said = SalesNavigatorHook("nobody_made_this").test_connection()
     assert not works
-    assert said.startswith("There is no connection 'nobody_made_this'.")
+    assert said.startswith("There is no connection 'nobody_made_this',")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import urllib3
-from hook_callers import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TOKEN, TRIES
+from hook_callers import REFRESH_TOKEN, TOKEN, TRIES, application
 from scripted_server import (
     Reply,
     ScriptedServer,
@@ -211,14 +211,7 @@ def test_a_foreign_download_host_is_an_error_and_nobody_is_sent_anything(
 ) -> None:
     with ScriptedServer() as foreign:
         # The token would have to be minted first: not even that is done.
-        connect(
-            f"{server.origin}/v2",
-            password=None,
-            login=CLIENT_ID,
-            client_secret=CLIENT_SECRET,
-            refresh_token=REFRESH_TOKEN,
-            token_url=f"{server.origin}/token",
-        )
+        connect(f"{server.origin}/v2", password=None, refresh_token=REFRESH_TOKEN, **application(server))
         server.script(restli({"access_token": TOKEN, "expires_in": 1800}))
         with pytest.raises(SalesNavigatorHostError) as raised:
             download(foreign.origin + PATH)

@@ -127,6 +127,19 @@ def test_one_that_fails_when_all_have_given_up_fails_in_silence(read: Connection
     assert complaints == []
 
 
+def test_a_loop_that_ends_meanwhile_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    async def never() -> Settings:
+        return await asyncio.get_running_loop().create_future()
+
+    async def run() -> None:
+        asyncio.create_task(look_up("snav_default", never))  # noqa: RUF006 - the end of the loop is what ends it
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_what_was_refused_is_looked_up_again_once_however_many_were_refused(read: Connection) -> None:
     async def run() -> None:
         old = await look_up("snav_default", read)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
-from hook_callers import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TOKEN, TRIES, Caller, over_aiohttp
+from hook_callers import (
+    REFRESH_TOKEN,
+    TOKEN,
+    TRIES,
+    Caller,
+    application,
+    over_aiohttp,
+)
 from scripted_server import ScriptedServer, answer, restli
 from urllib3.exceptions import InsecureRequestWarning
 
@@ -17,6 +26,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorConnectionError,
 )
+from airflow_provider_snav.hooks import async_transport, transport
+from airflow_provider_snav.hooks.failures import reason
 
 GET_JOB = ("get_analytics_export", 7, "urn:li:contract:123456")
 TARGET = "/v2/salesAnalyticsExportJobs/7?contract=urn%3Ali%3Acontract%3A123456"
@@ -48,14 +59,7 @@ def test_a_netrc_file_does_not_replace_the_bearer_token(
 def test_a_netrc_file_adds_no_login_to_a_request_without_a_token(
     server: ScriptedServer, connect: Callable[..., None], call: Caller
 ) -> None:
-    connect(
-        f"{server.origin}/v2",
-        password=None,
-        login=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        refresh_token=REFRESH_TOKEN,
-        token_url=f"{server.origin}/token",
-    )
+    connect(f"{server.origin}/v2", password=None, refresh_token=REFRESH_TOKEN, **application(server))
     server.script(restli({"access_token": TOKEN, "expires_in": 1800}), OK)
     call(*GET_JOB)
     assert [received.headers.get("authorization") for received in server.requests] == [
@@ -89,10 +93,19 @@ def test_a_socks_proxy_is_refused_by_the_triggerer_which_cannot_use_it(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("library", [transport, async_transport])
+def test_a_host_name_without_an_address_is_told_in_words(library: Any) -> None:
+    # Made here, since tests look up no names; the errors of both libraries have this cause.
+    error = ConnectionError()
+    error.__cause__ = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert reason(error, 30, library._WORDS) == "the host name has no address (Name or service not known)"
+
+
+@pytest.mark.parametrize("proxy", [NOBODY, NOBODY.replace("http", "HTTP"), NOBODY.removeprefix("http://")])
 def test_a_proxy_that_cannot_be_reached_is_called_the_proxy(
-    connect: Callable[..., None], call: Caller, monkeypatch: pytest.MonkeyPatch
+    connect: Callable[..., None], call: Caller, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    monkeypatch.setenv("https_proxy", NOBODY)
+    monkeypatch.setenv("https_proxy", proxy)
     connect("https://api.linkedin.com/v2")
     with pytest.raises(SalesNavigatorConnectionError) as raised:
         call(*GET_JOB)
@@ -234,6 +247,20 @@ def test_a_private_ca_can_come_from_the_connection_and_outdoes_the_environment(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     connect(f"{tls_server.origin}/v2", tls_verify=str(bundle))
+    call(*GET_JOB)
+    assert tls_server.targets == [f"GET {TARGET}"]
+
+
+def test_the_ca_of_requests_goes_before_that_of_curl(
+    tls_server: ScriptedServer,
+    bundle: Path,
+    connect: Callable[..., None],
+    call: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere.pem")
+    connect(f"{tls_server.origin}/v2")
     call(*GET_JOB)
     assert tls_server.targets == [f"GET {TARGET}"]
 

@@ -421,6 +421,24 @@ def test_a_call_is_on_the_wire_what_the_documents_say(
     assert received.ours[2] == expected
 
 
+def test_an_empty_start_is_not_taken_for_none_at_all(
+    server: ScriptedServer, connect: Callable[..., None], call: Caller
+) -> None:
+    connect(f"{server.origin}/v2")
+    with pytest.raises(SalesNavigatorError, match="export_start_at=''"):
+        call("create_crm_validation_export", CRM, "")
+    assert server.requests == []
+
+
+def test_a_crm_instance_of_another_shape_is_sent_with_a_warning(
+    server: ScriptedServer, connect: Callable[..., None], call: Caller, told: Callable[..., str]
+) -> None:
+    connect(f"{server.origin}/v2")
+    server.script(restli({"value": JOB}))
+    call("create_crm_validation_export", "urn:li:organization:7")
+    assert "urn:li:organization:7 is not of the documented form" in told()
+
+
 @pytest.mark.parametrize(
     "target",
     [

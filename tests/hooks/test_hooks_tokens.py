@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from airflow.sdk.log import redact
-from hook_callers import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TOKEN, TRIES, Caller
+from hook_callers import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TOKEN, TRIES, Caller, application
 from scripted_server import Received, Reply, ScriptedServer, answer, restli
 
 from airflow_provider_snav.api.errors import (
@@ -80,14 +80,7 @@ class TokenServer:
 
 @pytest.fixture
 def issuer(server: ScriptedServer, connect: Callable[..., None]) -> TokenServer:
-    connect(
-        f"{server.origin}/v2",
-        password=None,
-        login=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        refresh_token=REFRESH_TOKEN,
-        token_url=f"{server.origin}/token",
-    )
+    connect(f"{server.origin}/v2", password=None, refresh_token=REFRESH_TOKEN, **application(server))
     return TokenServer(server)
 
 
@@ -229,15 +222,21 @@ def test_a_new_refresh_token_serves_the_next_refresh(issuer: TokenServer, call: 
     assert [form["refresh_token"] for form in issuer.forms] == [REFRESH_TOKEN, "AQ-refresh-1", "AQ-refresh-2"]
 
 
+def test_a_new_member_token_in_the_connection_is_used_at_once(
+    issuer: TokenServer, server: ScriptedServer, connect: Callable[..., None], call: Caller
+) -> None:
+    call("run", CONTRACTS)
+    assert issuer.minted == 1
+    connect(f"{server.origin}/v2", password="AQ-new", refresh_token=REFRESH_TOKEN, **application(server))
+    call("run", CONTRACTS)
+    assert issuer.minted == 1
+    assert server.requests[-1].bearer == "AQ-new"
+
+
 def test_a_mint_that_failed_is_tried_anew_by_the_next_call(
     server: ScriptedServer, connect: Callable[..., None], call: Caller
 ) -> None:
-    connect(
-        f"{server.origin}/v2",
-        login=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        token_url=f"{server.origin}/token",
-    )
+    connect(f"{server.origin}/v2", **application(server))
     server.script(answer(503))
     with pytest.raises(SalesNavigatorServerError, match=r"^Could not get an application token from LinkedIn"):
         call("run", CRM)
@@ -249,12 +248,7 @@ def test_a_mint_that_failed_is_tried_anew_by_the_next_call(
 def test_wrong_client_credentials_are_named_and_not_shown(
     server: ScriptedServer, connect: Callable[..., None], call: Caller, told: Callable[..., str]
 ) -> None:
-    connect(
-        f"{server.origin}/v2",
-        login=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        token_url=f"{server.origin}/token",
-    )
+    connect(f"{server.origin}/v2", **application(server))
     said = f"Client authentication failed for {CLIENT_SECRET}"
     server.script(restli({"error": "invalid_client_id", "error_description": said}, 401))
     with pytest.raises(
@@ -273,16 +267,11 @@ def test_a_token_that_cannot_stand_in_a_header_is_not_used_and_not_shown(
     told: Callable[..., str],
     token: object,
 ) -> None:
-    connect(
-        f"{server.origin}/v2",
-        login=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        token_url=f"{server.origin}/token",
-    )
+    connect(f"{server.origin}/v2", **application(server))
     server.script(restli({"access_token": token, "expires_in": 1800}))
     with pytest.raises(SalesNavigatorServerError, match=r"a body that cannot be read") as raised:
         call("run", CRM)
-    assert server.targets == ["POST /token"] * TRIES
+    assert server.targets == ["POST /token"]
     assert "AQ-bad" not in told(raised.value)
 
 

@@ -104,7 +104,18 @@ def test_an_empty_file_unpacks_to_nothing(archive: bytes) -> None:
 
 @given(data=st.binary(max_size=40).filter(lambda data: data[:2] not in {b"PK", b"\x1f\x8b"}))
 def test_what_is_no_archive_comes_as_it_is(data: bytes) -> None:
-    assert b"".join(unpack(in_chunks(data, 3))) == data
+    # The letter keeps it from beginning like a web page.
+    assert b"".join(unpack(in_chunks(b"a" + data, 3))) == b"a" + data
+
+
+@pytest.mark.parametrize(
+    "page",
+    [b"<!DOCTYPE html><html>", b"\xef\xbb\xbf\r\n  <html>\n<body>,</body>", b'{"status":401,"message":"No"}'],
+    ids=["page", "page behind a mark and blanks", "JSON"],
+)
+def test_a_web_page_or_json_in_place_of_a_file_is_refused(page: bytes) -> None:
+    with pytest.raises(SalesNavigatorIncompleteDownloadError, match=r"is a web page or JSON, not a CSV file"):
+        list(unpack([page, b"more"]))
 
 
 def test_plain_chunks_are_handed_on_not_copied() -> None:

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from real_airflow import RealAirflow, Run
 
+from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.land import LandedFile
-from airflow_provider_snav.lineage import MAX_ASSET_FILES, landing_extra
+from airflow_provider_snav.lineage import MAX_ASSET_FILES, landed_data, landing_extra, stored_data
 from airflow_provider_snav.sandbox.server import Sandbox
 
 DAG_FILE = Path(__file__).parent / "files" / "lineage_dags.py"
@@ -226,12 +228,26 @@ def test_the_docs_name_every_key_of_an_event(told: Told) -> None:
     assert named == {key for extra in told.extras("seats") + told.extras("stale") for key in extra}
 
 
+WINDOW = {"start_at": "2026-01-01T00:00:00Z", "end_at": "2026-01-02T00:00:00Z"}
+
+
+def test_a_folder_has_the_columns_of_all_its_files(tmp_path: Path) -> None:
+    first, second = (LandedFile("file:///a.csv", 2, 3, "", columns, 1, **WINDOW) for columns in ("ab", "bc"))
+    folder = storage_path(tmp_path.as_uri(), "destination")
+    assert landed_data(folder, [first, second]).columns == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("scheme", "named"), [("gcs", "gs"), ("s3a", "s3")])
+def test_a_scheme_with_two_names_is_one_place(scheme: str, named: str) -> None:
+    place = stored_data(ObjectStoragePath(f"{scheme}://lake/snav/"))
+    assert (place.namespace, place.name) == (f"{named}://lake", "snav")
+
+
 def test_an_event_lists_so_many_files_and_counts_all() -> None:
-    window = {"start_at": "2026-01-01T00:00:00Z", "end_at": "2026-01-02T00:00:00Z"}
     export = Export.from_json(
-        {"kind": "analytics", "export_type": "activity", "contract": "urn:li:contract:1", "slices": [window]}
+        {"kind": "analytics", "export_type": "activity", "contract": "urn:li:contract:1", "slices": [WINDOW]}
     )
-    file = LandedFile("s3://lake/a.csv", 2, 3, "", ["a"], 1, **window)
+    file = LandedFile("s3://lake/a.csv", 2, 3, "", ["a"], 1, **WINDOW)
     extra = landing_extra(export, "s3://lake", [file] * (MAX_ASSET_FILES + 6))
     assert len(extra["files"]) == MAX_ASSET_FILES == 64
     assert (extra["file_count"], extra["rows"], extra["bytes"]) == (70, 140, 210)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from task_runs import (
-    IMPATIENT,
     START,
     UNTIL,
     Killed,
@@ -18,8 +17,10 @@ from task_runs import (
     deferred,
     exporting,
     on_worker,
+    still_queued,
 )
 
+from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConnectionError,
     SalesNavigatorError,
@@ -27,22 +28,20 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorExportTimeoutError,
     SalesNavigatorServerError,
 )
+from airflow_provider_snav.api.export_plan import Remedies
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.polling import Report
 from airflow_provider_snav.api.windows import oldest_start
-from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 from airflow_provider_snav.operators.durable import STATE_KEY
 from airflow_provider_snav.sandbox.faults import LoseAnswer, html_page, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 # Seats, of which the sandbox has the fewest rows.
 DAYS_200 = {"start_at": UNTIL - dt.timedelta(days=200), "export_type": "seat"}
 TOO_LARGE = "FAILED_DUE_TO_EXCEEDED_FILE_SIZE_ERROR"
 INTERNAL_ERROR = "FAILED_DUE_TO_INTERNAL_ERROR"
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
-        monkeypatch.setattr(hook, "retry_policy", IMPATIENT)
 
 
 def job_ids(export: Any) -> list[int]:
@@ -115,6 +114,14 @@ def test_clearing_a_finished_export_exports_anew(snav_sandbox: Sandbox, path: An
     # What clearing does: the tries start over, on top of those there were.
     second = path(exporting(), store, max_tries=1)
     assert job_ids(first) != job_ids(second)
+    assert len(snav_sandbox.created_jobs) == 2
+
+
+def test_clearing_after_the_retries_were_lowered_exports_anew(snav_sandbox: Sandbox, path: Any) -> None:
+    store = Store()
+    path(exporting(retries=2), store, max_tries=2)
+    # The first try is over, and one retry may follow the second.
+    path(exporting(retries=1), store, max_tries=2)
     assert len(snav_sandbox.created_jobs) == 2
 
 
@@ -298,6 +305,22 @@ def test_a_retry_after_a_timeout_waits_for_the_same_job_with_a_fresh_deadline(
     assert len(snav_sandbox.created_jobs) == 1
 
 
+def test_the_wait_ends_a_timeout_after_its_try_began_however_often_it_is_resumed(
+    snav_sandbox: Sandbox,
+) -> None:
+    snav_sandbox.script_statuses("PROCESSING")
+    make = exporting(deferrable=True, timeout=dt.timedelta(hours=5))
+    earliest = now().timestamp() + 5 * 3600
+    with pytest.raises(TaskDeferred) as first:
+        make().execute(context_of(None, Store()))
+    trigger = first.value.trigger
+    assert earliest <= trigger.deadline <= now().timestamp() + 5 * 3600
+    woken = Report(Export.from_json(trigger.export), dt.datetime.fromtimestamp(trigger.deadline, dt.UTC))
+    with pytest.raises(TaskDeferred) as second:
+        make().execute_complete(context_of(None, Store()), woken.to_event())
+    assert second.value.trigger.deadline == pytest.approx(trigger.deadline, abs=0.001)
+
+
 @pytest.mark.parametrize(
     ("arguments", "store"), [({"durable": False}, Store()), ({}, None)], ids=["not durable", "older Airflow"]
 )
@@ -311,6 +334,43 @@ def test_without_a_memory_each_try_submits_and_its_error_says_so(
     path(make, store)
     assert len(snav_sandbox.created_jobs) == 2
     assert not (store and store.written)
+
+
+def test_a_lost_answer_does_not_hide_the_jobs_that_run(snav_sandbox: Sandbox, path: Any) -> None:
+    snav_sandbox.fault("create", still_queued(7))
+    snav_sandbox.fault("create", LoseAnswer(), times=None)
+    with pytest.raises(SalesNavigatorConnectionError) as raised:
+        path(exporting(**DAYS_200), Store())
+    for part in ("may have created a job whose answer was lost", "LinkedIn goes on with job 7"):
+        assert part in str(raised.value)
+
+
+def test_a_task_stopped_with_jobs_at_linkedin_names_them_and_what_a_retry_does(
+    snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = exporting(deferrable=True)()
+    with pytest.raises(TaskDeferred):
+        task.execute(context_of(task, Store()))
+    task.on_kill()
+    [job] = snav_sandbox.created_jobs
+    assert (
+        f"Stopped. LinkedIn goes on with job {job.job_id}, which expires by itself. A retry goes on with"
+        in ("".join(capsys.readouterr()))
+    )
+
+
+def test_all_of_an_export_nobody_waits_for_is_submitted_at_once(snav_sandbox: Sandbox) -> None:
+    start = UNTIL - dt.timedelta(days=700)
+    export = on_worker(exporting(wait_for_completion=False, start_at=start, export_type="seat"))
+    assert job_ids(export) == [job.job_id for job in snav_sandbox.created_jobs]
+    assert len(job_ids(export)) > Remedies().max_running
+
+
+def test_clearing_an_export_nobody_waited_for_exports_anew(snav_sandbox: Sandbox) -> None:
+    store = Store()
+    first = on_worker(exporting(wait_for_completion=False), store)
+    second = on_worker(exporting(wait_for_completion=False), store, max_tries=1)
+    assert [job_ids(first), job_ids(second)] == [[job.job_id] for job in snav_sandbox.created_jobs]
 
 
 def test_an_export_nobody_waits_for_is_remembered_too(snav_sandbox: Sandbox) -> None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from task_runs import IMPATIENT, START, Ending, Store, after_crash, deferred, ending_of, exporting, on_worker
+from task_runs import START, Ending, Store, after_crash, deferred, ending_of, exporting, on_worker
 
-from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 from airflow_provider_snav.sandbox.faults import (
     Answer,
     Fault,
@@ -23,6 +22,8 @@ from airflow_provider_snav.sandbox.faults import (
 )
 from airflow_provider_snav.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 HOUR = dt.timedelta(hours=1)
 TOO_LARGE = "FAILED_DUE_TO_EXCEEDED_FILE_SIZE_ERROR"
 TIMED_OUT = "FAILED_DUE_TO_TIMED_OUT"
@@ -30,12 +31,6 @@ DATA_DELAY = "FAILED_DUE_TO_DATA_DELAY"
 INTERNAL_ERROR = "FAILED_DUE_TO_INTERNAL_ERROR"
 
 Arrange = Callable[[Sandbox], None]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
-        monkeypatch.setattr(hook, "retry_policy", IMPATIENT)
 
 
 def jobs(*scripts: str | tuple[str, ...]) -> Arrange:
@@ -190,7 +185,13 @@ SCENARIOS = [
         FOR_GOOD,
         ("HTTP 403", "administrator role", NEVER),
     ),
-    Scenario("the job is gone", polls((http_error(404), None)), 1, FOR_GOOD, ("HTTP 404", "job 1", NEVER)),
+    Scenario(
+        "the job is gone",
+        polls((http_error(404), None)),
+        1,
+        FOR_GOOD,
+        ("HTTP 404", "LinkedIn no longer knows a job of this export (1)", NEVER),
+    ),
     Scenario("the job is gone for a moment", polls(http_error(404)), 1),
     Scenario(
         "the job takes longer than the timeout",

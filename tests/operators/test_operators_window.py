@@ -11,6 +11,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from task_runs import MIDNIGHT, START, UNTIL, exporting, on_worker
 
+from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.sandbox.server import Sandbox
 
 MILLISECOND = dt.timedelta(milliseconds=1)
@@ -168,6 +170,7 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         ({"start_at": "last tuesday"}, {}, ("start_at", "last tuesday")),
         ({"start_at": True}, {}, ("start_at", "True")),
         ({"start_at": START - 3 * 365 * DAY}, {}, ("more than two years ago", "earliest start_at")),
+        ({"start_at": "1970-01-02"}, {}, ("more than two years ago", "earliest start_at")),
         ({"start_at": UNTIL, "end_at": START}, {}, ("start_at must lie before end_at",)),
         ({"end_at": START}, {}, ("start_at must lie before end_at",)),
         ({"end_at": START + dt.timedelta(minutes=5)}, {}, ("shorter than one hour",)),
@@ -176,6 +179,7 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         ({"export_type": "seats"}, {}, ("export_type='seats'", "'seat'")),
         ({"poll_interval": 0}, {}, ("poll_interval=0", "above 0")),
         ({"poll_interval": "quick"}, {}, ("poll_interval='quick'", "timedeltas")),
+        ({"poll_interval": 10**400}, {}, ("poll_interval=1000", "above 0")),
         ({"poll_interval": float("nan")}, {}, ("poll_interval=nan", "above 0")),
         ({"max_poll_interval": float("inf")}, {}, ("max_poll_interval=inf", "above 0")),
         ({"lag": None}, {}, ("lag=None must be a timedelta", "timedelta(0)")),
@@ -183,12 +187,13 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         (NO_TIMES | {"window": dt.timedelta.max}, INTERVAL, ("window=", "beyond the calendar")),
         (NO_TIMES | {"window": 1}, INTERVAL, ("window=1 must be a timedelta",)),
         ({"timeout": dt.timedelta.max}, {}, ("timeout=", "a year at most")),
+        ({"timeout": dt.timedelta(0)}, {}, ("must be a timedelta of 0:00:01 or more",)),
         ({"timeout": 3600}, {}, ("timeout=3600 must be a timedelta",)),
         ({"resubmit_delay": dt.timedelta.max}, {}, ("resubmit_delay=", "a year at most")),
         ({"max_resubmissions": "3"}, {}, ("max_resubmissions='3' must be a whole number",)),
+        ({"max_resubmissions": True}, {}, ("max_resubmissions=True must be a whole number",)),
         ({"max_resubmissions": None}, {}, ("max_resubmissions=None must be a whole number",)),
         ({"max_poll_interval": dt.timedelta(0)}, {}, ("max_poll_interval=", "above 0")),
-        ({"snav_conn_id": "nowhere"}, {}, ("no connection 'nowhere'", "type snav")),
     ],
     ids=[
         "empty interval",
@@ -200,6 +205,7 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         "unreadable",
         "bool",
         "3 years ago",
+        "56 years ago",
         "backwards",
         "empty",
         "5 minutes",
@@ -208,6 +214,7 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         "type",
         "poll 0",
         "poll text",
+        "poll huge",
         "poll nan",
         "longest inf",
         "no lag",
@@ -215,12 +222,13 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         "endless window",
         "window number",
         "endless timeout",
+        "no timeout",
         "timeout number",
         "endless delay",
         "resubmissions text",
+        "resubmissions bool",
         "no resubmissions",
         "longest 0",
-        "connection",
     ],
 )
 def test_a_question_linkedin_cannot_answer_is_one_clear_error_and_no_call(
@@ -230,6 +238,16 @@ def test_a_question_linkedin_cannot_answer_is_one_clear_error_and_no_call(
     for part in says:
         assert part in message
     assert message.count("Nothing was submitted.") + message.count("No job was created.") == 1
+
+
+def test_a_window_that_ends_in_the_future_is_warned_about(
+    snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_worker(exporting(start_at=now() - DAY, end_at=now() - dt.timedelta(seconds=5)))
+    assert "still to come" not in "".join(capsys.readouterr())
+    until = now() + DAY
+    on_worker(exporting(start_at=now() - DAY, end_at=until))
+    assert f"ends at {to_text(until - MILLISECOND)}, which is still to come" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

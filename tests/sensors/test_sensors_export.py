@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,9 +15,12 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     TaskDeferred,
 )
-from task_runs import IMPATIENT, START, UNTIL, context_of, deferred, exporting, on_worker
+from task_runs import START, UNTIL, context_of, deferred, exporting, on_worker
 
-from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.errors import SalesNavigatorRateLimitError
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.polling import Report
 from airflow_provider_snav.sandbox.faults import Reset, garbage_json, html_page, http_error, throttled
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor
@@ -24,13 +28,9 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     SalesNavigatorToObjectStorageOperator,
 )
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 Path = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
-        monkeypatch.setattr(hook, "retry_policy", IMPATIENT)
 
 
 @pytest.fixture(params=["worker", "deferred"])
@@ -90,6 +90,44 @@ def test_what_is_not_complete_defers_at_once(snav_sandbox: Sandbox) -> None:
     with pytest.raises(TaskDeferred):
         sensor.execute(context_of(sensor))
     assert len(snav_sandbox.requests) == 2
+
+
+def test_a_deferred_sensor_waits_until_its_timeout_however_often_it_is_resumed(snav_sandbox: Sandbox) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+
+    def trigger_of(method: str, *event: Any) -> Any:
+        sensor = SalesNavigatorExportSensor(task_id="wait", export=export, deferrable=True, timeout=5 * 3600)
+        with pytest.raises(TaskDeferred) as deferral:
+            getattr(sensor, method)(context_of(sensor), *event)
+        return deferral.value.trigger
+
+    earliest = now().timestamp() + 5 * 3600
+    deadline = trigger_of("execute").deadline
+    assert earliest <= deadline <= now().timestamp() + 5 * 3600
+    woken = Report(Export.from_json(export), dt.datetime.fromtimestamp(deadline, dt.UTC))
+    assert trigger_of("execute_complete", woken.to_event()).deadline == pytest.approx(deadline, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("poke_interval", "exponential_backoff", "first", "longest"),
+    [(30, True, 30, 600), (30, False, 30, 30), (0, False, 0.1, 0.1), (900, True, 900, 900)],
+    ids=["with backoff", "without", "no pause at all", "slower than max_wait"],
+)
+def test_deferred_polls_are_paced_by_the_arguments_every_sensor_has(
+    snav_sandbox: Sandbox, poke_interval: float, exponential_backoff: bool, first: float, longest: float
+) -> None:
+    sensor = SalesNavigatorExportSensor(
+        task_id="wait",
+        export=submitted(snav_sandbox, "PROCESSING"),
+        deferrable=True,
+        poke_interval=poke_interval,
+        max_wait=dt.timedelta(minutes=10),
+        exponential_backoff=exponential_backoff,
+    )
+    with pytest.raises(TaskDeferred) as deferral:
+        sensor.execute(context_of(sensor))
+    trigger: Any = deferral.value.trigger
+    assert (trigger.poll_interval, trigger.max_poll_interval) == (first, longest)
 
 
 def test_in_reschedule_mode_a_poke_frees_the_worker(snav_sandbox: Sandbox) -> None:
@@ -163,6 +201,24 @@ def test_a_sensor_that_never_fails_skips_when_the_calls_of_the_day_are_used_up(
     snav_sandbox.fault("status", throttled(daily=True), times=None)
     with pytest.raises(AirflowSkipException):
         sense(export, never_fail=True)
+
+
+@pytest.mark.parametrize("soft_fail", [False, True])
+def test_what_passes_tomorrow_is_left_to_a_retry_of_the_task(
+    snav_sandbox: Sandbox, sense: Path, soft_fail: bool
+) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+    snav_sandbox.fault("status", throttled(daily=True), times=None)
+    with pytest.raises(SalesNavigatorRateLimitError, match="a retry waits for them again"):
+        sense(export, soft_fail=soft_fail)
+
+
+def test_a_wait_whose_polls_failed_says_so_when_the_time_is_up(snav_sandbox: Sandbox) -> None:
+    export = submitted(snav_sandbox)
+    snav_sandbox.fault("status", http_error(503), times=None)
+    make = partial(SalesNavigatorExportSensor, task_id="wait", export=export, deferrable=True)
+    with pytest.raises(AirflowSensorTimeout, match="HTTP 503"):
+        deferred(partial(make, poke_interval=0.02, timeout=0.2))
 
 
 def test_the_time_is_up(snav_sandbox: Sandbox, sense: Path) -> None:

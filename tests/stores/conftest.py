@@ -10,9 +10,7 @@ import pytest
 import store_servers
 from store_landings import JumpingClock
 from store_servers import Lake, StoreServer
-from task_runs import IMPATIENT
 
-from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.sandbox.server import Sandbox
 
 # Its threads say goodbye when the process ends, to a stream pytest has closed by then.
@@ -47,8 +45,8 @@ def lake(server: StoreServer) -> Iterator[Lake]:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SalesNavigatorHook, "retry_policy", IMPATIENT)
+def _impatient(impatient: None) -> None:
+    """In every test."""
 
 
 @pytest.fixture

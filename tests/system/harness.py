@@ -45,8 +45,6 @@ class Deployment(LocalAirflow):
             temporary=True,
             # Airflow never gives the slot of a killed local worker back.
             CORE__PARALLELISM=12,
-            # On a busy machine Airflow may fail a deferral of its own accord; by default it then waits 300 s.
-            CORE__DEFAULT_TASK_RETRY_DELAY=1,
             DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles),
             SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=0.2,
             # How soon a killed worker and a killed triggerer are noticed; by default after 300 and 30 s.

@@ -77,7 +77,10 @@ class LinkedIn:
     def wait_for_polls(self, more: int = 2) -> None:
         """Wait until that many more statuses were read."""
         wanted = self._polls() + more
-        wait_for(f"{more} polls", lambda: self._polls() >= wanted)
+        try:
+            wait_for(f"{more} polls", lambda: self._polls() >= wanted)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self._airflow.component_logs(100)}") from None
 
     def wait_for_halt(self, method: str) -> None:
         """Wait until the operator has stopped at this method."""
@@ -85,6 +88,12 @@ class LinkedIn:
 
     def _polls(self) -> int:
         return sum(request.kind is CallKind.STATUS for request in self.sandbox.requests)
+
+    def assert_only_job_landed(self, run: Run) -> None:
+        """The run comes to land, and no job was created but the one whose file lies there."""
+        run.wait_for_state("land", "success")
+        [job] = self.jobs
+        self.assert_landed(job)
 
     def assert_landed(self, job_id: int) -> None:
         """What lies in the folder is what this job exported, and nothing else."""
@@ -106,9 +115,7 @@ def test_an_export_without_a_crash_is_one_job(linkedin: LinkedIn) -> None:
     run = linkedin.export("export_deferred")
     run.wait_for_state("export", "deferred")
     linkedin.let_jobs_end()
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_a_worker_killed_after_the_job_was_remembered_costs_no_second_job(linkedin: LinkedIn) -> None:
@@ -117,9 +124,7 @@ def test_a_worker_killed_after_the_job_was_remembered_costs_no_second_job(linked
     run.kill_worker_of("export")
     run.wait_for_state("export", "deferred", try_number=2)
     linkedin.let_jobs_end()
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_a_worker_killed_while_it_polls_costs_no_second_job(linkedin: LinkedIn) -> None:
@@ -129,9 +134,7 @@ def test_a_worker_killed_while_it_polls_costs_no_second_job(linkedin: LinkedIn) 
     run.wait_for_state("export", "running", try_number=2)
     linkedin.wait_for_polls()
     linkedin.let_jobs_end()
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_a_worker_killed_after_the_trigger_has_fired_costs_no_second_job(linkedin: LinkedIn) -> None:
@@ -141,9 +144,7 @@ def test_a_worker_killed_after_the_trigger_has_fired_costs_no_second_job(linkedi
     linkedin.wait_for_halt("execute_complete")
     run.kill_worker_of("export")
     assert run.wait_for_state("export", "success")["try_number"] == 2
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_a_worker_killed_before_it_heard_the_job_id_costs_the_one_job_the_documents_name(
@@ -171,9 +172,7 @@ def test_all_workers_and_the_scheduler_killed_while_deferred_cost_nothing(
     linkedin.let_jobs_end()
     airflow.restore()
     assert run.wait_for_state("export", "success")["try_number"] == 1
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_a_triggerer_killed_hands_over_to_the_other(airflow: Deployment, linkedin: LinkedIn) -> None:
@@ -185,9 +184,7 @@ def test_a_triggerer_killed_hands_over_to_the_other(airflow: Deployment, linkedi
     linkedin.wait_for_polls()
     linkedin.let_jobs_end()
     assert run.wait_for_state("export", "success")["try_number"] == 1
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_a_triggerer_that_comes_back_late_does_not_harm_the_one_that_took_over(
@@ -209,9 +206,7 @@ def test_a_triggerer_that_comes_back_late_does_not_harm_the_one_that_took_over(
     linkedin.wait_for_polls()
     linkedin.let_jobs_end()
     assert run.wait_for_state("export", "success")["try_number"] == 1
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_clearing_a_deferred_task_goes_on_with_its_job(linkedin: LinkedIn) -> None:
@@ -222,9 +217,7 @@ def test_clearing_a_deferred_task_goes_on_with_its_job(linkedin: LinkedIn) -> No
     wait_for("the first try to end", lambda: "The wait was stopped" in run.task_log("export", 1))
     linkedin.wait_for_polls()
     linkedin.let_jobs_end()
-    run.wait_for_state("land", "success")
-    [job] = linkedin.jobs
-    linkedin.assert_landed(job)
+    linkedin.assert_only_job_landed(run)
 
 
 def test_marking_a_deferred_task_failed_says_that_the_job_goes_on_and_clearing_takes_it_up(

@@ -7,8 +7,10 @@ import gzip
 import hashlib
 import io
 import json
+import logging
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ import pytest
 import zstandard
 from airflow.sdk.exceptions import AirflowFailException
 from landing_stores import Store
-from task_runs import IMPATIENT, START, UNTIL, completed_export, context_of, exporting, on_worker, parts_of
+from task_runs import START, UNTIL, completed_export, context_of, exporting, on_worker, parts_of
 
 from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
     SalesNavigatorConnectionError,
     SalesNavigatorDestinationError,
     SalesNavigatorError,
@@ -27,7 +30,10 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRowCountError,
     SalesNavigatorServerError,
 )
+from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+from airflow_provider_snav.hooks.transport import Download
+from airflow_provider_snav.landing.land import Landing, Terms
 from airflow_provider_snav.sandbox.faults import (
     Answer,
     Cut,
@@ -42,13 +48,10 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     SalesNavigatorToObjectStorageOperator,
 )
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 DAY = dt.timedelta(days=1)
 Landed = list[dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SalesNavigatorHook, "retry_policy", IMPATIENT)
 
 
 @pytest.fixture(autouse=True)
@@ -278,10 +281,8 @@ def test_a_name_that_ends_as_the_compression_does_is_not_doubled(export: Any, lo
         ({"destination": "file://snav/activity"}, "neither a URI nor an absolute path"),
         ({"destination": None}, "destination=None is neither a URI nor an absolute path"),
         ({"destination": 20260101}, "destination=20260101 is neither"),
-        ({"destination": "sftp://nowhere@host/lake"}, "destination='sftp://host/lake' cannot be used"),
         ({"export": None}, "This is not an Export"),
         ({"export": {"kind": "analytics"}}, "This is not an Export"),
-        ({"snav_conn_id": "nowhere"}, "no connection 'nowhere'"),
     ],
     ids=lambda value: repr(value) if isinstance(value, dict) else "",
 )
@@ -294,6 +295,24 @@ def test_a_wrong_argument_is_one_clear_error_and_no_call(
     assert says in str(failure.value)
     assert len(snav_sandbox.requests) == asked
     assert local_store.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"destination": "sftp://nowhere@host/lake"}, "destination='sftp://host/lake' cannot be used"),
+        ({"snav_conn_id": "nowhere"}, "no connection 'nowhere'"),
+    ],
+    ids=["storage", "snav"],
+)
+def test_a_connection_that_is_not_found_is_looked_up_again_by_a_retry(
+    snav_sandbox: Sandbox, export: Any, local_store: Store, arguments: dict[str, Any], says: str
+) -> None:
+    asked = len(snav_sandbox.requests)
+    with pytest.raises(SalesNavigatorConfigurationError) as failure:
+        land(export, local_store, **arguments)
+    assert says in str(failure.value)
+    assert len(snav_sandbox.requests) == asked
 
 
 def test_a_number_is_a_filename_as_native_rendering_makes_one_of_a_date(
@@ -337,6 +356,27 @@ def test_if_exists_fail_does_not_mind_what_a_killed_try_left_unfinished(
     )
     land(export, local_store, filename="mine", if_exists="fail")
     assert list(local_store.files()) == ["mine.csv"]
+
+
+def test_of_two_that_land_at_once_with_if_exists_fail_the_first_stays(
+    snav_sandbox: Sandbox, export: Any, store: Store
+) -> None:
+    class Overtaken(SalesNavigatorHook):
+        """Another task lands the same while this one has begun to."""
+
+        @contextmanager
+        def download(self, *arguments: Any) -> Iterator[Download]:
+            land(export, store, filename="mine", if_exists="fail")
+            with super().download(*arguments) as download:
+                yield download
+
+    terms = Terms(stem="mine", attempt="slower", if_exists="fail")
+    with (
+        Overtaken() as hook,
+        pytest.raises(SalesNavigatorDestinationError, match=r"already holds mine\.csv"),
+    ):
+        Landing(hook, Export.from_json(export), store.folder, terms, logging.getLogger()).run()
+    assert [*store.files().values()] == exported(snav_sandbox)
 
 
 def test_an_export_that_is_not_complete_says_so(snav_sandbox: Sandbox, local_store: Store) -> None:
@@ -557,6 +597,21 @@ def test_an_error_while_publishing_names_what_may_be_replaced_or_gone(
         land(export, local_store, filename="mine", manifest=True)
     assert "Publishing had begun: of earlier runs, mine.manifest.json may be" in str(raised.value)
     assert "Nothing was published" not in str(raised.value)
+
+
+def test_a_landing_that_is_stopped_says_what_lies_there(
+    export: Any, local_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = SalesNavigatorToObjectStorageOperator(
+        task_id="land", export=export, destination=str(local_store.folder)
+    )
+    task.on_kill()
+    task.execute(context_of(task))
+    task.on_kill()
+    told = "".join(capsys.readouterr())
+    assert "Stopped. Nothing was downloaded." in told
+    assert "Stopped. Publishing had begun: of earlier runs, activity_contract" in told
+    assert "A retry lands the whole export again." in told
 
 
 def test_a_retry_lands_what_the_first_try_could_not(snav_sandbox: Sandbox, store: Store) -> None:

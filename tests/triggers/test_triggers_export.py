@@ -8,9 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import TaskDeferred
 from task_runs import (
-    IMPATIENT,
     Store,
     after_crash,
     context_of,
@@ -22,19 +21,19 @@ from task_runs import (
 )
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorExportTimeoutError
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorError,
+    SalesNavigatorExportTimeoutError,
+)
 from airflow_provider_snav.api.export_plan import Remedies
 from airflow_provider_snav.hooks import async_transport
-from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook
 from airflow_provider_snav.sandbox.faults import http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
-        monkeypatch.setattr(hook, "retry_policy", IMPATIENT)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def trigger_for(export: Any, *, left: float = 60, **changes: Any) -> SalesNavigatorExportTrigger:
@@ -73,9 +72,27 @@ def test_its_arguments_are_plain_json_without_token_or_url(snav_sandbox: Sandbox
         assert secret not in text
 
 
+@pytest.mark.parametrize(
+    ("told", "paced"),
+    [((15, dt.timedelta(minutes=5)), (15, 300)), ((60, 30), (60, 60))],
+    ids=["as told", "first pause the longest"],
+)
+def test_it_polls_at_the_pace_the_operator_was_told(
+    snav_sandbox: Sandbox, told: tuple[Any, Any], paced: tuple[float, float]
+) -> None:
+    first, longest = told
+    make = exporting(deferrable=True, poll_interval=first, max_poll_interval=longest)
+    with pytest.raises(TaskDeferred) as deferral:
+        make().execute(context_of(None, Store()))
+    trigger = deferral.value.trigger
+    assert (trigger.poll_interval, trigger.max_poll_interval) == paced
+
+
 def test_a_trigger_rebuilt_from_its_row_is_the_same(submitted: Any) -> None:
     trigger = trigger_for(submitted)
-    assert rebuilt(trigger).serialize() == trigger.serialize()
+    _, given = trigger.serialize()
+    again = rebuilt(trigger)
+    assert {name: getattr(again, name) for name in given} == {name: getattr(trigger, name) for name in given}
 
 
 def test_its_one_event_says_what_it_saw(submitted: Any, snav_sandbox: Sandbox) -> None:
@@ -184,9 +201,17 @@ def test_a_missing_connection_ends_in_an_event_and_the_worker_says_what_is_missi
     assert "no connection 'snav_default'" in event["last_problem"]
     task = exporting()()
     with pytest.raises(
-        AirflowFailException, match=r"no connection 'snav_default'.*LinkedIn goes on with job"
+        SalesNavigatorConfigurationError, match=r"no connection 'snav_default'.*LinkedIn goes on with job"
     ):
         task.execute_complete(context_of(task, Store()), event)
+
+
+def test_a_missing_connection_is_told_by_the_deadline_however_rare_the_polls(
+    submitted: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SNAV_DEFAULT")
+    assert wait_for(trigger_for(submitted, left=0.1, poll_interval=3600))["status"] == "poll_failed"
+    assert "Waiting ended early: There is no connection 'snav_default'" in "".join(capsys.readouterr())
 
 
 def test_a_connection_only_the_triggerer_lacks_is_worked_around_until_the_deadline(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
         schedule=None,
         params=PARAMS,
         is_paused_upon_creation=False,
-        default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
+        default_args={"retries": 2},
     ) as dag:
         export = HaltingExportOperator(
             task_id="export",
