@@ -226,7 +226,7 @@ class Landing:
                 if len(job.download_urls) != len(part.job.download_urls):
                     raise SalesNavigatorLandingError(
                         f"Job {job.job_id} now has {len(job.download_urls)} files, not"
-                        f" {len(part.job.download_urls)}"
+                        f" {len(part.job.download_urls)}."
                     ) from None
         raise AssertionError("unreachable")
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from task_runs import Killed, Store, context_of, deferred, on_worker
 
+from airflow_provider_snav.api.errors import SalesNavigatorLandingError
 from airflow_provider_snav.api.windows import from_ms, to_text
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.hooks.tokens import forget_tokens
@@ -372,6 +373,21 @@ def test_a_url_that_expired_is_renewed_and_the_parts_stay_in_order(in_parts: San
     landed = land(export, tmp_path)
     [job] = in_parts.created_jobs
     assert [file["rows"] for file in landed] == [part.rows for part in in_parts.files(job.job_id)]
+
+
+@pytest.mark.parametrize("change", [-1, 1], ids=["fewer", "more"])
+def test_a_renewal_that_brings_another_number_of_files_lands_none(
+    in_parts: Sandbox, tmp_path: Path, change: int
+) -> None:
+    export = completed(in_parts)
+    [job] = in_parts.created_jobs
+    files = len(in_parts.files(job.job_id))
+    urls = [f"{in_parts.base_url}/ambry/?{number}" for number in range(files + change)]
+    body = {"jobId": job.job_id, "status": "COMPLETED", "downloadUrls": urls}
+    in_parts.fault("status", Answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"}))
+    with pytest.raises(SalesNavigatorLandingError, match=rf"now has {files} files, not {len(urls)}\."):
+        land(export, tmp_path, max_parallel=1)
+    assert names(tmp_path) == set()
 
 
 LIFE = dt.timedelta(minutes=30)

@@ -68,6 +68,16 @@ def test_a_file_comes_as_it_was_sent(
     assert download(origin + PATH) == CSV
 
 
+def test_a_file_of_crm_validation_takes_an_application_token(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
+    connect(f"{server.origin}/v2", **application(server))
+    server.script(restli({"access_token": "AQ-application", "expires_in": 1800}), answer(200, CSV))
+    with SalesNavigatorHook() as hook, hook.download(server.origin + PATH, "application") as file:
+        assert b"".join(file) == CSV
+    assert server.requests[-1].bearer == "AQ-application"
+
+
 def test_the_length_announced_is_known_before_the_first_byte(server: ScriptedServer, origin: str) -> None:
     server.script(answer(200, CSV))
     with SalesNavigatorHook() as hook, hook.download(origin + PATH) as file:

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from store_landings import JumpingClock, die_on_disk, kill, land, started
 from store_servers import Lake, Moment
-from task_runs import parts_of
+from task_runs import context_of, parts_of
 
 from airflow_provider_snav.api.errors import (
     SalesNavigatorDestinationError,
@@ -23,6 +23,7 @@ from airflow_provider_snav.api.errors import (
 )
 from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.staged import open_stage
+from airflow_provider_snav.operators.sales_navigator import SalesNavigatorProfileAssociationsOperator
 from airflow_provider_snav.sandbox.faults import Cut, WrongRowCount, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 
@@ -196,6 +197,27 @@ def test_a_publication_whose_answer_is_lost_is_not_said_to_have_left_everything_
     with pytest.raises(SalesNavigatorDestinationError, match=rf"of earlier runs, {NAMES[0]} may be replaced"):
         lands()
     assert lake.files() == {NAMES[0]: exported(snav_sandbox)[NAMES[0]], NAMES[1]: b"old"}
+
+
+@pytest.mark.parametrize("server", ["s3"], indirect=True)
+@pytest.mark.parametrize(
+    ("obeys", "says"),
+    [
+        (True, "The object may be written"),
+        (False, "Nothing was written or returned"),
+    ],
+    ids=["its answer lost", "refused"],
+)
+def test_associations_say_whether_their_object_may_be_written(
+    snav_sandbox: Sandbox, lake: Lake, obeys: bool, says: str
+) -> None:
+    keys = [{"instance_id": "org.example", "partner": "MS", "record_id": "1"}]
+    output = f"{lake.destination}/members.jsonl"
+    task = SalesNavigatorProfileAssociationsOperator(task_id="enrich", keys=keys, output=output)
+    lake.gate.refuse(Moment.PUBLISH, obeys=obeys)
+    with pytest.raises(SalesNavigatorDestinationError, match=f"{says}, and nothing was changed at"):
+        task.execute(context_of(task))
+    assert len(lake.files()) == obeys
 
 
 @pytest.mark.parametrize("server", ["s3", "abfs"], indirect=True)
