@@ -268,11 +268,8 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def seaweedfs(folder: Path, more: Mapping[str, object] | None = None) -> Iterator[str]:
-    """An S3 server with an empty bucket, and its address.
-
-    ``more`` are further options of its command line.
-    """
+def seaweedfs(folder: Path) -> Iterator[str]:
+    """An S3 server with an empty bucket, and its address."""
     identity = {
         "name": "lake",
         "credentials": [{"accessKey": "lake-key", "secretKey": "lake-secret"}],
@@ -299,7 +296,6 @@ def seaweedfs(folder: Path, more: Mapping[str, object] | None = None) -> Iterato
         # By default each listens on a port of its own, always the same.
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
-        **(more or {}),
     }
     weed = Path(sys.executable).with_name("weed")
     with running([weed, "server", *(f"-{n}={v}" for n, v in arguments.items())], f"{HOST}:{s3}", cwd=folder):

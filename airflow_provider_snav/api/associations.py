@@ -122,6 +122,8 @@ def association_results(
     A key in none of the answer's maps has no match; ``statuses`` may be empty even on success.
     """
     found = {_key(text): ProfileAssociation.from_wire(each) for text, each in body["results"].items()}
+    if not found.keys() <= set(keys):
+        raise ValueError("a match for a key that was not asked for")
     statuses = {_key(text): int(status) for text, status in (body.get("statuses") or {}).items()}
     errors = {key: _error_text({"status": status}) for key, status in statuses.items() if status >= 400}
     errors |= {_key(text): _error_text(each) for text, each in (body.get("errors") or {}).items()}

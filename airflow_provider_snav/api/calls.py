@@ -56,13 +56,12 @@ class ContractsPage:
     """One page of ``/salesContracts``.
 
     :param following: the query of the next page, None after the last.
-    :param is_all: it does not begin where it was to begin, and LinkedIn speaks of no more contracts: they all
-        come at once, wherever a page is to begin.
+    :param may_be_all: LinkedIn speaks of no more contracts than these.
     """
 
     contracts: tuple[Contract, ...]
     following: str | None
-    is_all: bool
+    may_be_all: bool
 
 
 def list_contracts(query: str = "q=contractsByMember") -> Call[ContractsPage]:
@@ -89,12 +88,13 @@ def list_all_contracts(
     :raises SalesNavigatorServerError: a page brought nothing new, and was not an empty last one: the list
         cannot be trusted.
     """
-    page = yield from run(list_contracts())
+    first = page = yield from run(list_contracts())
     contracts = {each.contract: each for each in page.contracts}
     while page.following:
         page = yield from run(list_contracts(page.following))
         fresh = {each.contract: each for each in page.contracts if each.contract not in contracts}
-        if not fresh and page.is_all:
+        if first.may_be_all and page.may_be_all and page.contracts == first.contracts:
+            # They all come at once, wherever a page is to begin.
             break
         if not fresh and (page.contracts or page.following):
             raise SalesNavigatorServerError(
@@ -111,8 +111,8 @@ def _contracts_page(answer: Response, asked: int) -> ContractsPage:
     contracts = tuple(map(Contract.from_wire, body["elements"]))
     said = {name: value for name, value in (body.get("paging") or {}).items() if value is not None}
     following = _following({"start": asked, **said}, len(contracts))
-    is_all = said.get("start") != asked and said.get("total", 0) <= len(contracts)
-    return ContractsPage(contracts, following, is_all)
+    may_be_all = not said.get("start") and not said.get("links") and said.get("total", 0) <= len(contracts)
+    return ContractsPage(contracts, following, may_be_all)
 
 
 def _following(paging: Mapping[str, Any], found: int) -> str | None:

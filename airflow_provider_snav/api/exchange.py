@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 from airflow_provider_snav.api import errors, restli
-from airflow_provider_snav.api.refusals import failure, unreadable
+from airflow_provider_snav.api.refusals import GONE, failure, unreadable
 from airflow_provider_snav.api.wire import (
     Call,
     Credential,
@@ -124,8 +124,9 @@ def exchange(
 
 
 def _was_done(call: Call[Any], reply: Reply) -> bool:
-    """True for what must not be sent again, though the answer could not be read: it would be done twice."""
-    return call.method != "GET" and isinstance(reply, Response) and 200 <= reply.status < 300
+    """True for a creation that must not be sent again, though its answer could not be read: it has a job."""
+    created = call.method != "GET" and call.credential is not None
+    return created and isinstance(reply, Response) and 200 <= reply.status < 300
 
 
 def _token(need: NeedToken) -> Generator[Step, Reply, Token]:
@@ -178,7 +179,9 @@ def open_download(
             return reply
         error = failure(call, reply, token)
         tries += 1
-        delay = policy.delay(tries, error, random())
+        # Gone, whoever says so: what helps is a new URL.
+        gone = isinstance(reply, Response) and reply.status in GONE
+        delay = None if gone else policy.delay(tries, error, random())
         if delay is None:
             raise error
         yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}")

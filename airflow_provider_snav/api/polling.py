@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Self, TypeAlias
 
 from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
     SalesNavigatorError,
     SalesNavigatorExportTimeoutError,
     SalesNavigatorRateLimitError,
@@ -29,8 +30,8 @@ _REMEMBERED_REQUESTS = 5
 class PollSchedule:
     """Quick at first, then ever slower: each pause is 15% longer than the last, up to a cap.
 
-    So what a finished job waits to be noticed grows with its length, and with the defaults is less than a
-    tenth of it on average, from five minutes on; two minutes and a half at most.
+    So what a finished job waits to be noticed grows with its length, and on average, with the defaults for
+    analytics, is less than a tenth of it from five minutes on, and two minutes and a half at most.
 
     :param first: seconds before the first poll at most.
     :param longest: seconds between two polls at most.
@@ -212,6 +213,9 @@ def wait(
 
 def passes_by_itself(problem: SalesNavigatorError) -> bool:
     """True for a failed poll that waiting can mend."""
+    if isinstance(problem, SalesNavigatorConfigurationError):
+        # A connection that was not found: whoever waits should hear of it, not wait for it.
+        return False
     return problem.retryable and not (isinstance(problem, SalesNavigatorRateLimitError) and problem.daily)
 
 

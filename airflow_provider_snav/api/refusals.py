@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, quote_plus
 from airflow_provider_snav.api import errors
 from airflow_provider_snav.api.wire import Call, NoAnswer, Reply, Response, Token
 
-_GONE = (404, 410)
+GONE = (404, 410)
+"""The statuses of what is not there, or no more."""
 
 
 def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesNavigatorError:
@@ -39,7 +40,8 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
         return errors.SalesNavigatorAuthenticationError(f"{message} {call.hint}".rstrip(), **details)
     if reply.status == 403:
         return errors.SalesNavigatorPermissionError(f"{message} {call.hint}".rstrip(), **details)
-    if reply.status in _GONE and answered is None:
+    # (A download has no target: a store of files may speak as it likes.)
+    if reply.status in GONE and answered is None and call.target:
         # A gateway's page, say: not LinkedIn's word that there is no such job or match.
         return errors.SalesNavigatorServerError(
             f"{message} This {reply.status} is not an answer of Sales Navigator: check the connection's host,"
@@ -48,7 +50,7 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
         )
     kind: type[errors.SalesNavigatorApiError] = {
         401: errors.SalesNavigatorAuthenticationError,
-        **dict.fromkeys(_GONE, errors.SalesNavigatorNotFoundError),
+        **dict.fromkeys(GONE, errors.SalesNavigatorNotFoundError),
     }.get(reply.status, errors.SalesNavigatorBadRequestError)
     return (errors.SalesNavigatorServerError if reply.status >= 500 else kind)(message, **details)
 

@@ -199,7 +199,9 @@ class SalesNavigatorHook(_Hook):
         key = {"instance_id": instance_id, "partner": partner, "record_id": record_id}
         try:
             return self.run(calls.get_profile_association(ProfileAssociationKey.parse(key)))
-        except SalesNavigatorNotFoundError:
+        except SalesNavigatorNotFoundError as error:
+            if error.status_code != requests.codes.not_found:
+                raise
             return None
 
     def batch_get_profile_associations(
@@ -234,6 +236,7 @@ class SalesNavigatorHook(_Hook):
 
         :param url: a job's download URL, fetched just before; it lives an hour or so.
         :param credential: the token family of the job: ``member``, or ``application`` for CRM validation.
+        :raises ValueError: there is no such family.
         """
         opened = self._drive(
             open_download(

@@ -7,7 +7,6 @@ is made of: s3fs's own file holds three blocks and more, adlfs's cannot leave an
 from __future__ import annotations
 
 import asyncio
-import io
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -122,39 +121,11 @@ class S3Upload(BlockUpload):
 
     async def _put(self, number: int, block: bytearray) -> Any:
         part = {"PartNumber": number + 1}
-        answer = await self._fs._call_s3("upload_part", **self._upload, **part, Body=_BlockReader(block))
+        # Not bytes: botocore makes a stream of those, which is read in a thread and held once more.
+        answer = await self._fs._call_s3("upload_part", **self._upload, **part, Body=block)
         # Where the file system was told to ask for checksums, they must be repeated.
         checksum = f"Checksum{self._fs.s3_additional_kwargs.get('ChecksumAlgorithm')}"
         return part | {name: answer[name] for name in ("ETag", checksum) if name in answer}
-
-
-class _BlockReader(io.RawIOBase):
-    """A block as a file. As bytes, botocore would copy it whole; four uploads then grow by 90 MiB, not 45."""
-
-    _MOST = 128 * 1024
-
-    def __init__(self, block: bytearray) -> None:
-        super().__init__()
-        self._block = memoryview(block)
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._block)}[whence]
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read up to ``size`` bytes or, of more than 128 KiB, some: larger ones leave holes in the heap."""
-        if size is None or size < 0:
-            return self.readall()
-        piece = bytes(self._block[self._at : self._at + min(size, self._MOST)])
-        self._at += len(piece)
-        return piece
 
 
 class AzureUpload(BlockUpload):

@@ -144,6 +144,8 @@ class Landing:
         if self._touched:
             names = ", ".join(self._touched[:5]) + (" and others" if len(self._touched) > 5 else "")
             left = f"Publishing had begun: of earlier runs, {names} may be replaced or gone already."
+            if self._terms.if_exists == "fail":
+                return f"{left} As if_exists='fail' says, a retry is refused for as long as they lie there."
         return f"{left} A retry lands the whole export again." if error.retryable else left
 
     def _refuse_existing(self) -> None:
@@ -319,8 +321,9 @@ class Landing:
         self._stages[path.name] = stage
         stage.write(json.dumps({"files": [asdict(file) for file in files]}, indent=2).encode())
         stage.seal()
-        stage.publish()
+        # First: its answer may be lost.
         self._touched.append(path.name)
+        stage.publish()
 
     def _remove(self, names: Iterable[str]) -> None:
         for name in names:

@@ -34,7 +34,7 @@ _ZIP_DIRECTORY = b"PK\x01\x02"
 _ZIP_END = b"PK\x05\x06"
 
 # No column has such a name.
-_NO_CSV = (b"<", b"{")
+_NO_CSV = (b"<", b"{", b"[")
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _LOOK_BYTES = 64
 
@@ -61,7 +61,18 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
     :raises SalesNavigatorLandingError: the archive holds several files or none, is encrypted or packed by
         a method other than deflate, or unpacks to more than :data:`MAX_RATIO` times its own size.
     """
-    download = _Download(chunks)
+    beginning = b""
+    for piece in _content(_Download(chunks)):
+        if not beginning:
+            beginning = piece[:_LOOK_BYTES].lstrip(_BLANK)
+            if beginning.startswith(_NO_CSV):
+                raise SalesNavigatorIncompleteDownloadError(
+                    "The download is a web page or JSON, not a CSV file."
+                )
+        yield piece
+
+
+def _content(download: _Download) -> Iterator[bytes]:
     magic = download.peek(len(_ZIP_MEMBER))
     if magic.startswith(_GZIP):
         yield from _within_ratio(_gunzip(download), download)
@@ -70,12 +81,8 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
     elif magic == _ZIP_END:
         raise _unusable("is a zip archive with no file in it")
     else:
-        chunk = download.read()
-        if chunk[:_LOOK_BYTES].lstrip(_BLANK).startswith(_NO_CSV):
-            raise SalesNavigatorIncompleteDownloadError("The download is a web page or JSON, not a CSV file.")
-        while chunk:
+        while chunk := download.read():
             yield chunk
-            chunk = download.read()
 
 
 class _Download:

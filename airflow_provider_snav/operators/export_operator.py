@@ -120,7 +120,8 @@ class ExportOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
-        fate = self._going_on.fate(SalesNavigatorError()) if self._going_on else "Nothing was submitted."
+        run = self._going_on
+        fate = run.fate(SalesNavigatorError()) if run else "This try has submitted nothing."
         self.log.warning("Stopped. %s", fate)
 
     def _check_arguments(self) -> None:
@@ -136,7 +137,6 @@ class ExportOperator(BaseOperator):
             )
 
     def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
-        self._going_on = run
         while not run.submit() and self.wait_for_completion:
             if self.deferrable:
                 self._defer(run)
@@ -169,7 +169,7 @@ class ExportOperator(BaseOperator):
         from airflow_provider_snav.operators.export_run import ExportRun
 
         remedies = Remedies(self.split_on_failure, self.max_resubmissions, self.resubmit_delay)
-        return ExportRun(
+        self._going_on = ExportRun(
             SalesNavigatorHook(self.snav_conn_id),
             export,
             # Nobody is there to submit the rest later: all of it goes out at once.
@@ -180,6 +180,7 @@ class ExportOperator(BaseOperator):
             memory=memory,
             log=self.log,
         )
+        return self._going_on
 
 
 def _poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:

@@ -110,11 +110,14 @@ class ExportRun:
 
     def _submit(self, index: int) -> None:
         call = calls.create_job(self.export, self.export.slices[index])
+        # If the task is stopped before LinkedIn has answered, it is lost as well.
+        self._answer_lost = True
         try:
             job = self._hook.run(call)
-        except (SalesNavigatorConnectionError, SalesNavigatorServerError):
-            self._answer_lost = True
+        except SalesNavigatorError as error:
+            self._answer_lost = isinstance(error, SalesNavigatorConnectionError | SalesNavigatorServerError)
             raise
+        self._answer_lost = False
         self.export = submitted(self.export, index, job.job_id, job.status)
         # First: should the state not be written, the log still knows the job.
         self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])

@@ -105,8 +105,10 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
             ) from None
         windows = split(start_at, until)
         if len(windows) > MAX_SLICES:
-            # An Export cannot even hold them: many times the two years LinkedIn has.
-            windows[0].check_age(now())
+            raise SalesNavigatorWindowError(
+                f"From {to_text(start_at)} to {to_text(until)} it takes {len(windows)} jobs, and an export"
+                f" has {MAX_SLICES} at most. LinkedIn has data of two years: ask for less."
+            )
         return Export(
             kind=ExportKind.ANALYTICS,
             subject=contract_urn(self.contract),

@@ -137,7 +137,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
     def on_kill(self) -> None:
         """Say what lies there now, and what a retry will do."""
         fate = self._landing.fate(SalesNavigatorError()) if self._landing else "Nothing was downloaded."
-        self.log.warning("Stopped. %s", fate)
+        self.log.warning("Stopped. So far: %s", fate)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""

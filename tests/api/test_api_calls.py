@@ -436,6 +436,19 @@ def test_all_contracts_may_come_at_once_wherever_a_page_is_to_begin(all_at_once:
     assert len(played.requests) == 2
 
 
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(page(range(10)), id="without-the-total-of-before"),
+        pytest.param(page(range(9), start=0, count=10), id="other-contracts"),
+    ],
+)
+def test_contracts_that_are_missing_are_not_taken_for_all_at_once(second: Any) -> None:
+    total = 25 if len(second.json()["elements"]) == 10 else None
+    played = listed([page(range(10), start=0, count=10, total=total), second])
+    assert isinstance(played.error, SalesNavigatorServerError)
+
+
 def test_a_contract_on_two_pages_is_listed_once() -> None:
     played = listed([page(range(10), start=0, count=10), page(range(9, 12), start=10, count=10)])
     assert [contract.name for contract in played.result] == [f"C{n}" for n in range(12)]
@@ -445,6 +458,7 @@ def test_a_contract_on_two_pages_is_listed_once() -> None:
     "reply",
     [
         pytest.param(page(range(10), start=0, count=10, total=25), id="same-page-of-25-again"),
+        pytest.param(page(range(10), start=10, count=10), id="same-page-under-another-start"),
         pytest.param(page(range(10), start=0, count=10, links=[following("start=0")]), id="link-to-itself"),
         pytest.param(page(range(0), start=0, count=10, links=[following("start=0")]), id="empty-with-a-link"),
     ],

@@ -595,6 +595,14 @@ def test_a_download_that_is_refused_is_told_at_once(status: int) -> None:
         assert secret not in f"{played.error} {vars(played.error)}"
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_store_says_in_its_own_words_that_a_file_is_gone(status: int) -> None:
+    played = download([answer(status, b"<Error><Code>NoSuchKey</Code></Error>")])
+    assert played.error.status_code == status
+    assert not played.sleeps
+    assert "connection's host" not in str(played.error)
+
+
 @pytest.mark.parametrize("reply", [answer(500), answer(503), NoAnswer("reset"), answer(429)], ids=repr)
 def test_a_download_is_opened_again_when_the_trouble_can_pass(reply: Any) -> None:
     played = download([reply, moved("https://media.licdn.com/f"), reply, CSV])

@@ -116,6 +116,8 @@ def test_what_is_no_archive_comes_as_it_is(data: bytes) -> None:
 def test_a_web_page_or_json_in_place_of_a_file_is_refused(page: bytes) -> None:
     with pytest.raises(SalesNavigatorIncompleteDownloadError, match=r"is a web page or JSON, not a CSV file"):
         list(unpack([page, b"more"]))
+    with pytest.raises(SalesNavigatorIncompleteDownloadError, match=r"is a web page or JSON, not a CSV file"):
+        list(unpack([gzip.compress(b"\r\n" + page)]))
 
 
 def test_plain_chunks_are_handed_on_not_copied() -> None:

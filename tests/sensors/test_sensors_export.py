@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import (
 from task_runs import START, UNTIL, context_of, deferred, exporting, on_worker
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav.api.errors import SalesNavigatorRateLimitError
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorRateLimitError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Report
 from airflow_provider_snav.sandbox.faults import Reset, garbage_json, html_page, http_error, throttled
@@ -231,6 +231,14 @@ def test_a_soft_sensor_skips_when_the_time_is_up(snav_sandbox: Sandbox, sense: P
     export = submitted(snav_sandbox, "PROCESSING")
     with pytest.raises(AirflowSkipException):
         sense(export, timeout=0.2, soft_fail=True)
+
+
+def test_a_connection_that_is_not_found_is_told_at_once_and_retried(
+    snav_sandbox: Sandbox, sense: Path
+) -> None:
+    export = submitted(snav_sandbox, "PROCESSING")
+    with pytest.raises(SalesNavigatorConfigurationError, match=r"no connection 'nowhere'.*a retry waits"):
+        sense(export, snav_conn_id="nowhere")
 
 
 def test_failed_polls_that_pass_by_themselves_are_waited_out(snav_sandbox: Sandbox, sense: Path) -> None:

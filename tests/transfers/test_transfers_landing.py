@@ -609,8 +609,8 @@ def test_a_landing_that_is_stopped_says_what_lies_there(
     task.execute(context_of(task))
     task.on_kill()
     told = "".join(capsys.readouterr())
-    assert "Stopped. Nothing was downloaded." in told
-    assert "Stopped. Publishing had begun: of earlier runs, activity_contract" in told
+    assert "Stopped. So far: Nothing was downloaded." in told
+    assert "Stopped. So far: Publishing had begun: of earlier runs, activity_contract" in told
     assert "A retry lands the whole export again." in told
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 from landing_stores import BUCKET
-from store_servers import HOST, free_ports, seaweedfs
+from store_servers import seaweedfs
 from task_runs import completed_export, parts_of
 
 from airflow_provider_snav.sandbox.server import Sandbox
@@ -94,27 +93,15 @@ def test_a_gib_lands_on_a_disk_in_little_memory(snav_sandbox: Sandbox, tmp_path:
 
 @pytest.fixture
 def fast_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """SeaweedFS with an empty bucket: moto takes a GiB in half a minute, and keeps it in memory.
-
-    Over https, as S3 is: botocore then takes the checksum of a block while it sends it.
-    """
-    authority = trustme.CA()
-    certificate = authority.issue_cert(HOST)
-    pem = {name: str(tmp_path / f"{name}.pem") for name in ("authority", "certificate", "key")}
-    authority.cert_pem.write_to_path(pem["authority"])
-    certificate.cert_chain_pems[0].write_to_path(pem["certificate"])
-    certificate.private_key_pem.write_to_path(pem["key"])
-    [port] = free_ports(1)
-    tls = {"s3.port.https": port, "s3.cert.file": pem["certificate"], "s3.key.file": pem["key"]}
-    with seaweedfs(tmp_path, tls):
+    """SeaweedFS with an empty bucket: moto takes a GiB in half a minute, and keeps it in memory."""
+    with seaweedfs(tmp_path) as address:
         connection = {
             "conn_type": "aws",
             "login": "lake-key",
             "password": "lake-secret",
-            "extra": {"endpoint_url": f"https://{HOST}:{port}", "region_name": "us-east-1"},
+            "extra": {"endpoint_url": f"http://{address}", "region_name": "us-east-1"},
         }
         monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
-        monkeypatch.setenv("AWS_CA_BUNDLE", pem["authority"])
         yield f"s3://lake@{BUCKET}/snav"
 
 
