@@ -8,8 +8,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from airflow_provider_snav.api import restli
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.refusals import clean
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, clean
 
 MAX_QUERY_BYTES = 4096
 """What a query may hold, in bytes (LinkedIn's page on query tunnelling)."""

@@ -280,3 +280,10 @@ class SalesNavigatorDestinationError(SalesNavigatorLandingError):
     """The store refused to be written or read, or something lies at the destination already."""
 
     section = "destination"
+
+
+def clean(text: str, secrets: Sequence[str] = ()) -> str:
+    """The text on one line, without secrets and without anything that may be a signed URL."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return " ".join("***" if "://" in word or "?" in word.rstrip("?") else word for word in text.split())

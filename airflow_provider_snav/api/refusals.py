@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus
@@ -72,14 +72,10 @@ def _error_body(reply: Response, secrets: list[str]) -> dict[str, Any] | None:
         return None
     if not isinstance(body, dict):
         return None
-    return {name: clean(value, secrets) if isinstance(value, str) else value for name, value in body.items()}
-
-
-def clean(text: str, secrets: Sequence[str] = ()) -> str:
-    """The text on one line, without secrets and without anything that may be a signed URL."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return " ".join("***" if "://" in word or "?" in word.rstrip("?") else word for word in text.split())
+    return {
+        name: errors.clean(value, secrets) if isinstance(value, str) else value
+        for name, value in body.items()
+    }
 
 
 def _said(call: Call[Any], body: Mapping[str, Any], details: Mapping[str, Any]) -> str:
