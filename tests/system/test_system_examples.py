@@ -168,8 +168,10 @@ def test_the_bad_day_was_bad(airflow: Deployment, ran: Ran) -> None:
 
 def test_the_waits_were_deferred(airflow: Deployment, ran: Ran) -> None:
     exports = [task for task in ran.tasks if task["task_id"].endswith("export")]
-    waited = [log for log in airflow.logs_with("The trigger waited: ") if "dag_id=snav_" in str(log)]
-    assert len(waited) >= len(exports)
+    # Where Airflow lost a deferral, which happens on a busy machine, the next try found its job completed.
+    logs = airflow.logs_with("The trigger waited: ", "Going on with what an earlier try submitted: ")
+    waited = [log for log in logs if "dag_id=snav_" in str(log)]
+    assert len(waited) >= len(exports), [(task["dag_id"], task["try_number"]) for task in exports]
 
 
 def _ended(airflow: Deployment) -> list[dict[str, Any]] | None:
