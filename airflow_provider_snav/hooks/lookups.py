@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.hooks.sharing import shared
 
@@ -51,6 +52,16 @@ async def _keep(ours: _Lookups, conn_id: str, read: Callable[[], Awaitable[Setti
     settings = await read()
     ours.kept[conn_id] = _Kept(settings, time.monotonic() + KEPT_SECONDS)
     return settings
+
+
+def not_found(conn_id: str) -> SalesNavigatorConfigurationError:
+    """What to raise where Airflow finds no such connection."""
+    return SalesNavigatorConfigurationError(
+        f"There is no connection {conn_id!r}, or Airflow could not read it just now. Create one of type snav"
+        " (LinkedIn Sales Navigator) with a member access token as its password. Nothing was sent.",
+        # To Airflow, a secrets backend that fails is one without the connection.
+        retryable=True,
+    )
 
 
 def forget(conn_id: str, refused: Settings) -> None:

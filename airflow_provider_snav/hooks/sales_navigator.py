@@ -33,7 +33,6 @@ from airflow_provider_snav.api.associations import (
 )
 from airflow_provider_snav.api.credentials import Grant, Minted, has_own, offer
 from airflow_provider_snav.api.errors import (
-    SalesNavigatorConfigurationError,
     SalesNavigatorError,
     SalesNavigatorNotFoundError,
     SalesNavigatorPartialError,
@@ -54,7 +53,7 @@ from airflow_provider_snav.api.windows import Time, Window, parse_time
 from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Request, Sleep, Step
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
-from airflow_provider_snav.hooks.lookups import forget, look_up
+from airflow_provider_snav.hooks.lookups import forget, look_up, not_found
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import Download, RequestsTransport, StreamedResponse
 
@@ -76,15 +75,6 @@ class _Hook(BaseHook):
     def __init__(self, snav_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.snav_conn_id = snav_conn_id
-
-    def _missing_connection(self) -> SalesNavigatorConfigurationError:
-        return SalesNavigatorConfigurationError(
-            f"There is no connection {self.snav_conn_id!r}, or Airflow could not read it just now. Create one"
-            " of type snav (LinkedIn Sales Navigator) with a member access token as its password. Nothing was"
-            " sent.",
-            # To Airflow, a secrets backend that fails is one without the connection.
-            retryable=True,
-        )
 
     def _exchange(self, call: Call[T], settings: Settings) -> Generator[Step, Reply, T]:
         return exchange(call, settings.base_url, self.retry_policy, random.random)
@@ -137,7 +127,7 @@ class SalesNavigatorHook(_Hook):
         try:
             conn = self.get_connection(self.snav_conn_id)
         except AirflowNotFoundException:
-            raise self._missing_connection() from None
+            raise not_found(self.snav_conn_id) from None
         # Reading password and extra gives their secrets to Airflow's masker; minted tokens are ours to give.
         return Settings.of_connection(conn.host, conn.login, conn.password, conn.extra_dejson)
 
@@ -343,7 +333,7 @@ class SalesNavigatorAsyncHook(_Hook):
         try:
             conn = await get_async_connection(self.snav_conn_id)
         except AirflowNotFoundException:
-            raise self._missing_connection() from None
+            raise not_found(self.snav_conn_id) from None
         extra = await get_async_extra_dejson(conn)
         return Settings.of_connection(conn.host, conn.login, conn.password, extra)
 

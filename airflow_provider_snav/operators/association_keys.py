@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.associations import KEY_PARTS, ProfileAssociationKey, batches
@@ -20,6 +21,9 @@ from airflow_provider_snav.landing.staged import uri_of
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
+
+MAX_RETURNED_KEYS = 1000
+"""How many associations may be returned through XCom; more need an ``output``."""
 
 
 def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
@@ -48,6 +52,20 @@ def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
     for _ in batches(checked):
         pass  # each fits into a query
     return checked
+
+
+def few_enough(keys: Iterable[ProfileAssociationKey]) -> list[ProfileAssociationKey]:
+    """The keys, if their results may be returned.
+
+    :raises SalesNavigatorConfigurationError: they are too many.
+    """
+    found = list(islice(keys, MAX_RETURNED_KEYS + 1))
+    if len(found) > MAX_RETURNED_KEYS:
+        raise SalesNavigatorConfigurationError(
+            f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom: give output, the URI of"
+            " a JSONL object to write."
+        )
+    return found
 
 
 def _read(path: ObjectStoragePath) -> Iterator[ProfileAssociationKey]:

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -38,7 +37,7 @@ from airflow_provider_snav.api.windows import Time, parse_time, split, to_text
 from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.staged import open_stage
 from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
-from airflow_provider_snav.operators.association_keys import keys_of
+from airflow_provider_snav.operators.association_keys import few_enough, keys_of
 from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
 from airflow_provider_snav.operators.reporting import before, reporting
 from airflow_provider_snav.operators.watermark import Watermark
@@ -252,10 +251,6 @@ class SalesNavigatorListContractsOperator(BaseOperator):
         return [contract.contract for contract in contracts]
 
 
-MAX_RETURNED_KEYS = 1000
-"""How many associations may be returned through XCom; more need an ``output``."""
-
-
 class SalesNavigatorProfileAssociationsOperator(BaseOperator):
     """Finds the LinkedIn members that CRM records were matched with.
 
@@ -314,7 +309,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
             output = self._output()
             keys = keys_of(self.keys)
             if output is None:
-                keys = _few(keys)
+                keys = few_enough(keys)
             hook = SalesNavigatorHook(self.snav_conn_id)
         with reporting(self._fate), hook:
             found = hook.iter_profile_associations(keys)
@@ -389,16 +384,6 @@ _COLUMNS = [
 def _row(result: AssociationResult) -> dict[str, Any]:
     found = asdict(result.association) if result.association else {}
     return {**dict.fromkeys(_COLUMNS), **asdict(result.key), **found, "error": result.error}
-
-
-def _few(keys: Iterable[ProfileAssociationKey]) -> list[ProfileAssociationKey]:
-    few = list(islice(keys, MAX_RETURNED_KEYS + 1))
-    if len(few) > MAX_RETURNED_KEYS:
-        raise SalesNavigatorConfigurationError(
-            f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom: give output, the URI of"
-            " a JSONL object to write."
-        )
-    return few
 
 
 def _read_only(error: SalesNavigatorError) -> str:
