@@ -125,6 +125,18 @@ def test_airflow_is_imported_from_the_one_module_that_knows_its_versions() -> No
     assert not found
 
 
+@pytest.mark.parametrize("source", _sources(PACKAGE / "storage"), ids=_name)
+def test_storage_knows_nothing_of_linkedin_but_the_errors_it_raises(source: Path) -> None:
+    allowed = ("storage.", "_compat.", "api.errors.")
+    found = {
+        name
+        for name in _imports(ast.parse(source.read_text(encoding="utf-8")))
+        if name.startswith(("airflow_provider_snav.", "."))
+        and not f"{name.removeprefix('airflow_provider_snav.')}.".startswith(allowed)
+    }
+    assert not found
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
         _name(source)

@@ -1,1 +1,1 @@
-"""What the transfer is made of: names, a verified stream, and files that appear whole or not at all."""
+"""One export into one folder: names, a verified stream, and publication of all files or none."""

@@ -29,8 +29,8 @@ from airflow_provider_snav.landing.compress import SUFFIXES, CompressionKind, co
 from airflow_provider_snav.landing.names import belongs_to, file_names, manifest_name
 from airflow_provider_snav.landing.progress import Progress
 from airflow_provider_snav.landing.records import CsvProfile
-from airflow_provider_snav.landing.staged import Stage, leftover_of, open_stage, reporting_refusal, uri_of
 from airflow_provider_snav.landing.unpack import unpack
+from airflow_provider_snav.storage.staging import Stage, leftover_of, open_stage, reporting_refusal, uri_of
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath

@@ -8,7 +8,7 @@ import re
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.landing.staged import leftover_of
+from airflow_provider_snav.storage.staging import leftover_of
 
 _PLAIN_URN = re.compile(r"urn:li:([A-Za-z]+):([A-Za-z0-9-]+)")
 

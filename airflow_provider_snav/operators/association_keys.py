@@ -16,8 +16,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorDestinationError,
     SalesNavigatorError,
 )
-from airflow_provider_snav.landing.destinations import storage_path
-from airflow_provider_snav.landing.staged import uri_of
+from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.storage.staging import uri_of
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath

@@ -34,13 +34,13 @@ from airflow_provider_snav.api.models import (
     is_documented_crm_instance,
 )
 from airflow_provider_snav.api.windows import Time, parse_time, split, to_text
-from airflow_provider_snav.landing.destinations import storage_path
-from airflow_provider_snav.landing.staged import open_stage
 from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
 from airflow_provider_snav.operators.association_keys import few_enough, keys_of
 from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
 from airflow_provider_snav.operators.reporting import before, reporting
 from airflow_provider_snav.operators.watermark import Watermark
+from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.storage.staging import open_stage
 
 
 class SalesNavigatorAnalyticsExportOperator(ExportOperator):

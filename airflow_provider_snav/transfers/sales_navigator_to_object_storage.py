@@ -13,12 +13,12 @@ from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, S
 from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import compressor
-from airflow_provider_snav.landing.destinations import storage_path
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
-from airflow_provider_snav.landing.staged import uri_of
 from airflow_provider_snav.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
 from airflow_provider_snav.operators.reporting import before, reporting
 from airflow_provider_snav.operators.watermark import Watermark
+from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.storage.staging import uri_of
 
 if TYPE_CHECKING:
     from airflow_provider_snav.landing.land import LandedFile, Landing, Terms

@@ -21,11 +21,11 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRowCountError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.landing.destinations import storage_path
-from airflow_provider_snav.landing.staged import open_stage
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorProfileAssociationsOperator
 from airflow_provider_snav.sandbox.faults import Cut, WrongRowCount, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.storage.staging import open_stage
 
 MIB = 1024 * 1024
 NAMES = ["mine.part-0001.csv", "mine.part-0002.csv"]

@@ -10,8 +10,8 @@ from s3fs import S3FileSystem
 from store_servers import BUCKET, Lake
 
 from airflow_provider_snav._compat import ObjectStoragePath
-from airflow_provider_snav.landing.destinations import storage_path
-from airflow_provider_snav.landing.staged import open_stage
+from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.storage.staging import open_stage
 
 BLOCK = 5 * 1024 * 1024
 

@@ -16,8 +16,8 @@ from landing_stores import S3Store, Store
 
 from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
-from airflow_provider_snav.landing.blocks import BLOCK_BYTES
-from airflow_provider_snav.landing.staged import Stage, leftover_of, open_stage, uri_of
+from airflow_provider_snav.storage.multipart import BLOCK_BYTES
+from airflow_provider_snav.storage.staging import Stage, leftover_of, open_stage, uri_of
 
 MIB = 1024 * 1024
 SIZES = pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_the_sibling_of_a_killed_attempt_is_recognised_and_nothing_else_is(local
 _GROWTH = """
 import sys
 from airflow_provider_snav._compat import ObjectStoragePath
-from airflow_provider_snav.landing.staged import open_stage
+from airflow_provider_snav.storage.staging import open_stage
 
 def peak():
     with open("/proc/self/status") as status:

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
-from airflow_provider_snav.landing.blocks import BLOCK_BYTES, AzureUpload, S3Upload
+from airflow_provider_snav.storage.multipart import BLOCK_BYTES, AzureUpload, S3Upload
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
