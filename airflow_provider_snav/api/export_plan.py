@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorExportFailedError
 from airflow_provider_snav.api.models import MAX_SLICES, Export, JobStatus, Slice, has_failed
@@ -19,6 +20,7 @@ _RESUBMIT: dict[str, str] = {
     JobStatus.DATA_DELAY: "LinkedIn's data is late: retry later, or raise lag or resubmit_delay.",
     JobStatus.INTERNAL_ERROR: "LinkedIn failed inside: retry later.",
 }
+_NO_JOB: dict[str, Any] = {"job_id": None, "status": None, "submitted_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,29 @@ def _tell(part: Slice, heirs: tuple[Slice, ...]) -> str:
     return f"Job {part.job_id} ended with {part.status}: submitting {how}{when}."
 
 
-def submitted(export: Export, index: int, job_id: int, status: str) -> Export:
+def submitted(export: Export, index: int, job_id: int, status: str, now: dt.datetime) -> Export:
     """The export after the slice's job was created."""
-    attempt = export.slices[index].attempt + 1
-    return export.with_slice(index, job_id=job_id, status=status, attempt=attempt, not_before=None)
+    return export.with_slice(
+        index,
+        job_id=job_id,
+        status=status,
+        attempt=export.slices[index].attempt + 1,
+        not_before=None,
+        submitted_at=now,
+    )
 
 
 def lost(export: Export, index: int) -> Export:
     """The export after LinkedIn no longer knows the slice's job: it has to be submitted again."""
-    return export.with_slice(index, job_id=None, status=None)
+    return export.with_slice(index, **_NO_JOB)
+
+
+def without_failures(export: Export) -> Export:
+    """The export for a retry: what failed is to be submitted again, with all its attempts."""
+    slices = (
+        replace(part, **_NO_JOB, attempt=0) if has_failed(part.status) else part for part in export.slices
+    )
+    return replace(export, slices=tuple(slices))
 
 
 def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime) -> tuple[Slice, ...]:
@@ -152,7 +168,7 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
         times = "once" if part.attempt == 1 else f"{part.attempt} times"
         raise _failed(export, part, f"It was submitted {times}. {_RESUBMIT[part.status]}")
     delay = remedies.resubmit_delay if part.status == JobStatus.DATA_DELAY else dt.timedelta(0)
-    return (replace(part, job_id=None, status=None, not_before=now + delay if delay else None),)
+    return (replace(part, **_NO_JOB, not_before=now + delay if delay else None),)
 
 
 def _failed(

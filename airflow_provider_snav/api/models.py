@@ -201,6 +201,7 @@ class Slice:
     :param status: the last status seen.
     :param attempt: how many jobs were submitted for this slice; its halves begin at 0 again.
     :param not_before: a failed job is submitted again at this time, not earlier.
+    :param submitted_at: when the current job was submitted; None as well in an Export that 0.1.0 wrote.
     """
 
     start_at: dt.datetime
@@ -210,6 +211,7 @@ class Slice:
     status: str | None = None
     attempt: int = 0
     not_before: dt.datetime | None = None
+    submitted_at: dt.datetime | None = None
 
     @classmethod
     def of(cls, window: Window) -> Self:
@@ -242,6 +244,7 @@ class Slice:
             "status": self.status,
             "attempt": self.attempt,
             "not_before": self.not_before and to_text(self.not_before),
+            "submitted_at": self.submitted_at and to_text(self.submitted_at),
         }
 
     @classmethod
@@ -257,6 +260,7 @@ class Slice:
             status=value.get("status"),
             attempt=value.get("attempt", 0),
             not_before=moment("not_before"),
+            submitted_at=moment("submitted_at"),
         )
 
 

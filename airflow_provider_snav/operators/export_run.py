@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav._clock import now
@@ -18,8 +17,16 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRateLimitError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.api.export_plan import Done, Remedies, Submit, lost, next_step, submitted
-from airflow_provider_snav.api.models import Export, ExportJob, Slice, has_failed
+from airflow_provider_snav.api.export_plan import (
+    Done,
+    Remedies,
+    Submit,
+    lost,
+    next_step,
+    submitted,
+    without_failures,
+)
+from airflow_provider_snav.api.models import Export, ExportJob, Slice
 from airflow_provider_snav.api.polling import (
     Outcome,
     Pause,
@@ -118,7 +125,7 @@ class ExportRun:
             self._answer_lost = isinstance(error, SalesNavigatorConnectionError | SalesNavigatorServerError)
             raise
         self._answer_lost = False
-        self.export = submitted(self.export, index, job.job_id, job.status)
+        self.export = submitted(self.export, index, job.job_id, job.status, now())
         # First: should the state not be written, the log still knows the job.
         self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
         self._memory.remember(self.export)
@@ -179,15 +186,7 @@ class ExportRun:
 
     def _forget_failures(self) -> None:
         """Keep what is complete; let a retry submit what failed with all its attempts."""
-        self._memory.remember(
-            replace(
-                self.export,
-                slices=tuple(
-                    replace(part, job_id=None, status=None, attempt=0) if has_failed(part.status) else part
-                    for part in self.export.slices
-                ),
-            )
-        )
+        self._memory.remember(without_failures(self.export))
 
     def fate(self, error: SalesNavigatorError) -> str:
         """What becomes of the jobs after this error, and what a retry will do."""

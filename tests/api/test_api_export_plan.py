@@ -128,7 +128,7 @@ def live(start_at: dt.datetime, until: dt.datetime, remedies: Remedies, statuses
                     key = (part.start_at, part.end_at)
                     lived.attempts[key] = lived.attempts.get(key, 0) + 1
                     lived.submissions += 1
-                    export = submitted(export, index, next(jobs), JobStatus.ENQUEUED)
+                    export = submitted(export, index, next(jobs), JobStatus.ENQUEUED, now)
                 assert len(list(export.running)) <= remedies.max_running
             case Wait(moment):
                 running = list(export.running)
@@ -345,7 +345,7 @@ def test_jobs_are_submitted_in_order_of_time_and_a_few_at_once() -> None:
 def test_what_waits_for_late_data_does_not_hold_up_the_rest() -> None:
     plan = next_step(many(JobStatus.DATA_DELAY, "ENQUEUED", None), REMEDIES, NOW)
     assert plan.step == Submit((2,))
-    export = submitted(plan.export, 2, 7, "ENQUEUED")
+    export = submitted(plan.export, 2, 7, "ENQUEUED", NOW)
     assert next_step(export, REMEDIES, NOW).step == Wait(NOW + HOUR)
 
 
@@ -371,13 +371,14 @@ def test_several_failures_are_remedied_in_one_step_and_the_completed_are_kept() 
 
 def test_a_submitted_job_counts_as_an_attempt_and_forgets_what_it_waited_for() -> None:
     export = export_of(START, START + DAY).with_slice(0, attempt=1, not_before=NOW)
-    assert submitted(export, 0, 9, "ENQUEUED").slices == (
-        Slice(START, START + DAY - MILLISECOND, job_id=9, status="ENQUEUED", attempt=2),
+    assert submitted(export, 0, 9, "ENQUEUED", NOW).slices == (
+        Slice(START, START + DAY - MILLISECOND, job_id=9, status="ENQUEUED", attempt=2, submitted_at=NOW),
     )
 
 
 def test_a_job_linkedin_no_longer_knows_is_submitted_again() -> None:
-    export = lost(many("COMPLETED", "ENQUEUED"), 0)
+    export = lost(submitted(many(None, "ENQUEUED"), 0, 7, "ENQUEUED", NOW), 0)
+    assert export.slices[0].submitted_at is None
     assert next_step(export, REMEDIES, NOW).step == Submit((0,))
 
 

@@ -267,6 +267,7 @@ _slices = st.builds(
     status=_statuses,
     attempt=st.integers(0, 100),
     not_before=st.none() | _moments,
+    submitted_at=st.none() | _moments,
 )
 _exports = st.builds(
     Export,
@@ -303,7 +304,7 @@ EXPORT = Export(
 
 def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
     """The names are LinkedIn's; the form is public."""
-    assert EXPORT.with_slice(1, job_id=7, status="ENQUEUED", attempt=1, not_before=NOW).to_json() == {
+    assert EXPORT.with_slice(1, job_id=7, status="ENQUEUED", attempt=1, submitted_at=NOW).to_json() == {
         "kind": "analytics",
         "export_type": "activity",
         "contract": "urn:li:contract:1",
@@ -316,6 +317,7 @@ def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
                 "status": None,
                 "attempt": 0,
                 "not_before": None,
+                "submitted_at": None,
             },
             {
                 "start_at": "2026-06-13T12:00:00.000Z",
@@ -324,7 +326,8 @@ def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
                 "job_id": 7,
                 "status": "ENQUEUED",
                 "attempt": 1,
-                "not_before": "2026-06-15T12:00:00.000Z",
+                "not_before": None,
+                "submitted_at": "2026-06-15T12:00:00.000Z",
             },
         ],
     }

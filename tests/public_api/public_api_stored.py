@@ -39,12 +39,12 @@ def stored_values(now: dt.datetime) -> dict[str, Any]:
     windows = split(midnight - 201 * DAY, midnight - DAY)
     running = Export(ExportKind.ANALYTICS, CONTRACT, ExportType.SEAT, tuple(map(Slice.of, windows)))
     for index in range(len(running.slices)):
-        running = submitted(running, index, 100_001 + index, "ENQUEUED")
+        running = submitted(running, index, 100_001 + index, "ENQUEUED", now)
     completed = running
     for index in range(len(running.slices)):
         completed = completed.with_slice(index, status="COMPLETED")
     crm = Export(ExportKind.CRM_VALIDATION, CRM_INSTANCE, None, (Slice(midnight - 7 * DAY),))
-    crm = submitted(crm, 0, 100_001 + len(running.slices), "COMPLETED")
+    crm = submitted(crm, 0, 100_001 + len(running.slices), "COMPLETED", now)
     deadline = now + dt.timedelta(hours=6)
     trigger = SalesNavigatorExportTrigger(
         export=running.to_json(),

@@ -21,6 +21,7 @@ from public_api_stored import CRM_INSTANCE, Store, create_jobs
 from task_runs import context_of, events_of, on_worker, over_the_wire
 
 from airflow_provider_snav._compat import Asset
+from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorAnalyticsExportOperator,
     SalesNavigatorCrmValidationExportOperator,
@@ -108,7 +109,7 @@ def test_a_trigger_row_is_polled_to_its_event(recorded: Any, sandbox: Sandbox) -
 def test_an_event_is_taken_to_the_task_s_end(recorded: Any, sandbox: Sandbox) -> None:
     task = exporting(recorded)
     export = task.execute_complete(context_of(task), over_the_wire(recorded["event"]))
-    assert export == recorded["export"]
+    assert Export.from_json(export) == Export.from_json(recorded["export"])
 
 
 def test_a_task_s_state_is_taken_up_and_nothing_submitted_again(recorded: Any, sandbox: Sandbox) -> None:
@@ -125,7 +126,7 @@ def test_a_task_s_state_is_taken_up_and_nothing_submitted_again(recorded: Any, s
 def test_a_sensor_waits_for_a_stored_export(recorded: Any, sandbox: Sandbox) -> None:
     export = recorded["trigger"][1]["export"]
     found = on_worker(lambda: SalesNavigatorExportSensor(task_id="wait", export=export, poke_interval=0.05))
-    assert found == recorded["export"]
+    assert Export.from_json(found) == Export.from_json(recorded["export"])
 
 
 @pytest.mark.parametrize("name", ["export", "crm_export"])

@@ -15,6 +15,7 @@ import pytest
 from harness import Deployment, Run, days_ago
 from local_airflow import wait_for
 
+from airflow_provider_snav._clock import now
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.export_plan import Remedies, submitted
 from airflow_provider_snav.api.models import Export, ExportKind, ExportType, Slice
@@ -340,7 +341,7 @@ def _one_day_of_seats() -> Export:
 
 def _submitted(hook: SalesNavigatorHook, export: Export) -> Export:
     job = hook.run(calls.create_job(export, export.slices[0]))
-    return submitted(export, 0, job.job_id, job.status)
+    return submitted(export, 0, job.job_id, job.status, now())
 
 
 def _defer(database: Any, run: Run, number: int, trigger: SalesNavigatorExportTrigger) -> None:
