@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 
 from airflow_provider_snav.sandbox.settings import Settings
 
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> str | None:
             enforce_scopes=not options.any_token,
             chunked_downloads=options.chunked,
             bulk_bytes=options.bulk_bytes,
+            redirect_uris=tuple(options.redirect_uri or Settings().redirect_uris),
+            issue_refresh_tokens=options.refresh_tokens,
+            member_token_ttl=timedelta(days=options.token_days),
         )
     except (OSError, OverflowError) as error:
         return f"Port {options.port} cannot be used ({error}); choose another with --port."
@@ -64,6 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chunked", action="store_true", help="send downloads without a Content-Length")
     parser.add_argument(
         "--bulk-bytes", type=int, default=0, metavar="N", help="pad each file to at least N bytes"
+    )
+    parser.add_argument(
+        "--redirect-uri",
+        action="append",
+        metavar="URL",
+        help="an address a member may be sent back to; may be given several times (default:"
+        f" {', '.join(Settings().redirect_uris)})",
+    )
+    parser.add_argument(
+        "--refresh-tokens", action="store_true", help="give a refresh token along with each member token"
+    )
+    parser.add_argument(
+        "--token-days", type=float, default=60, metavar="DAYS", help="life of a member token (default: 60)"
     )
     return parser
 

@@ -25,6 +25,7 @@ from airflow_provider_snav.sandbox.exports import (
     crm_job_status,
 )
 from airflow_provider_snav.sandbox.faults import Answer, CallKind, Delay, LoseAnswer, Reset
+from airflow_provider_snav.sandbox.oauth import AUTHORIZATION_PATH, ConsentError, OAuth, OAuthError
 from airflow_provider_snav.sandbox.resources import (
     association,
     batch_associations,
@@ -40,7 +41,7 @@ from airflow_provider_snav.sandbox.restli import (
     request_ids,
     untunnel,
 )
-from airflow_provider_snav.sandbox.tokens import OAuthError, Scope
+from airflow_provider_snav.sandbox.tokens import Scope
 
 log = logging.getLogger("airflow_provider_snav.sandbox")
 
@@ -62,8 +63,8 @@ class Endpoint:
     restli: bool = True
 
 
-def _access_token(backend: Backend, call: Call, _: str) -> Response:
-    return backend.tokens.exchange(call)
+def _of_oauth(answer: Callable[[OAuth, Call], Response]) -> Callable[[Backend, Call, str], Response]:
+    return lambda backend, call, _: answer(backend.oauth, call)
 
 
 def _at(path: str) -> re.Pattern[str]:
@@ -105,9 +106,24 @@ ENDPOINTS = (
     ),
     Endpoint(CallKind.DOWNLOAD, "GET", _at("/ambry/"), download),
     Endpoint(CallKind.DOWNLOAD, "GET", _at("/signed/"), signed_download, restli=False),
-    Endpoint(CallKind.TOKEN, "POST", _at("/oauth/v2/accessToken"), _access_token, restli=False),
+    Endpoint(CallKind.CONSENT, "GET", _at(AUTHORIZATION_PATH), _of_oauth(OAuth.ask), restli=False),
+    Endpoint(CallKind.CONSENT, "POST", _at(AUTHORIZATION_PATH), _of_oauth(OAuth.decide), restli=False),
+    Endpoint(CallKind.TOKEN, "POST", _at("/oauth/v2/accessToken"), _of_oauth(OAuth.exchange), restli=False),
+    Endpoint(
+        CallKind.INTROSPECTION,
+        "POST",
+        _at("/oauth/v2/introspectToken"),
+        _of_oauth(OAuth.introspect),
+        restli=False,
+    ),
 )
-_QUERY_IS_SECRET = (CallKind.DOWNLOAD, CallKind.TOKEN, CallKind.UNKNOWN)
+_QUERY_IS_SECRET = (
+    CallKind.DOWNLOAD,
+    CallKind.TOKEN,
+    CallKind.CONSENT,
+    CallKind.INTROSPECTION,
+    CallKind.UNKNOWN,
+)
 
 
 class SandboxApp:
@@ -165,7 +181,7 @@ class SandboxApp:
             if endpoint.scope:
                 self._backend.tokens.authorize(call, endpoint.scope)
             response = endpoint.answer(self._backend, call, key)
-        except (RestliError, OAuthError) as error:
+        except (RestliError, OAuthError, ConsentError) as error:
             return error.answer()
         if endpoint.restli:
             response.headers["X-RestLi-Protocol-Version"] = PROTOCOL_VERSION

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from airflow_provider_snav.sandbox.clock import Clock
 from airflow_provider_snav.sandbox.faults import CallKind, FaultQueue
 from airflow_provider_snav.sandbox.jobs import JobStore
+from airflow_provider_snav.sandbox.oauth import OAuth
 from airflow_provider_snav.sandbox.restli import Call
 from airflow_provider_snav.sandbox.settings import Settings
 from airflow_provider_snav.sandbox.tokens import TokenStore
@@ -43,6 +44,7 @@ class Backend:
         self.settings = settings
         self.clock = clock
         self.tokens = TokenStore(settings, clock)
+        self.oauth = OAuth(settings, clock, self.tokens)
         self.jobs = JobStore(settings, clock)
         self.faults = FaultQueue()
         self._lock = threading.Lock()
@@ -63,5 +65,6 @@ class Backend:
         self.faults.clear()
         self.jobs.clear()
         self.tokens.restore()
+        self.oauth.restore()
         with self._lock:
             self._records.clear()

@@ -31,6 +31,8 @@ class CallKind(StrEnum):
     SALES_TOKEN = "sales_token"
     ASSOCIATIONS = "associations"
     TOKEN = "token"
+    CONSENT = "consent"
+    INTROSPECTION = "introspection"
     UNKNOWN = "unknown"
 
 

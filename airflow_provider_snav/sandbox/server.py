@@ -44,6 +44,8 @@ class Sandbox:
     :param settings: fields of `Settings`; those not named keep their defaults.
     :ivar base_url: the API's base, without a slash at the end.
     :ivar token_url: the OAuth token endpoint.
+    :ivar authorization_url: the page on which the member consents.
+    :ivar introspection_url: where LinkedIn tells about a token.
     :raises OSError: the port is taken.
     :raises OverflowError: there is no such port.
     :raises TypeError: there is no such setting.
@@ -56,6 +58,8 @@ class Sandbox:
         origin = f"http://{HOST}:{self.port}"
         self.base_url = f"{origin}/v2"
         self.token_url = f"{origin}/oauth/v2/accessToken"
+        self.authorization_url = f"{origin}/oauth/v2/authorization"
+        self.introspection_url = f"{origin}/oauth/v2/introspectToken"
         self._clock = Clock(clock)
         self._backend = Backend(origin, chosen, self._clock)
         self._server = _Server(self._backend)

@@ -40,6 +40,9 @@ class Settings:
     :param enforce_scopes: False lets any valid token serve every call, whatever its family.
     :param application_token_ttl: lifetime of a 2-legged token; LinkedIn's is 30 minutes.
     :param member_token_ttl: lifetime of a 3-legged token; LinkedIn's is 60 days.
+    :param redirect_uris: addresses the application has registered; any other is refused, to the letter.
+    :param issue_refresh_tokens: give a refresh token with a member's first token. LinkedIn documents that for
+        its marketing partners only.
     :param download_url_ttl: lifetime of a download URL. The samples say one hour, one document says three.
     :param chunked_downloads: stream files without a ``Content-Length``.
     :param rows_per_part: rows of one CRM file; a bigger export comes in several files.
@@ -62,6 +65,8 @@ class Settings:
     enforce_scopes: bool = True
     application_token_ttl: timedelta = timedelta(minutes=30)
     member_token_ttl: timedelta = timedelta(days=60)
+    redirect_uris: Sequence[str] = ("http://localhost:8401/callback",)
+    issue_refresh_tokens: bool = False
 
     download_url_ttl: timedelta = timedelta(hours=1)
     chunked_downloads: bool = False

@@ -1,27 +1,20 @@
-"""Who may call what: the two token families of Sales Navigator, and the endpoint that issues them."""
+"""Who may call what: the two token families of Sales Navigator."""
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from urllib.parse import parse_qsl
-
-from starlette.responses import JSONResponse, Response
 
 from airflow_provider_snav.sandbox.clock import MILLISECOND, Clock
 from airflow_provider_snav.sandbox.restli import Call, RestliError
 from airflow_provider_snav.sandbox.settings import Settings
 
-_SECOND = timedelta(seconds=1)
-_REFRESH_TOKEN_TTL = timedelta(days=365)
 
-
-def _opaque() -> str:
+def opaque() -> str:
     """A token as long as LinkedIn's, so that whatever is too narrow for one shows."""
     return "AQ" + secrets.token_urlsafe(370)
 
@@ -41,11 +34,21 @@ APPLICATION_SCOPES = frozenset({Scope.VALIDATION, Scope.PROFILES})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one access token allows, until when (epoch ms)."""
+    """What one access token allows, from when until when (epoch ms)."""
 
     scopes: frozenset[Scope]
+    issued_at: int
     expires_at: int
     revoked: bool = False
+
+    @property
+    def is_member(self) -> bool:
+        """Whether a member stands behind it (3-legged), not the application alone (2-legged)."""
+        return bool(self.scopes & MEMBER_SCOPES)
+
+    def status(self, now: int) -> str:
+        """LinkedIn's word for it (token-introspection)."""
+        return "revoked" if self.revoked else "expired" if self.expires_at <= now else "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +57,7 @@ class Client:
 
     client_id: str = field(default_factory=lambda: f"snav{secrets.token_hex(5)}")
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
-    refresh_token: str = field(default_factory=_opaque, repr=False)
-
-
-class OAuthError(Exception):
-    """A refusal of the token endpoint: OAuth's error body, not Rest.li's."""
-
-    def __init__(self, status: HTTPStatus, error: str, description: str) -> None:
-        super().__init__(description)
-        self.status = status
-        self.error = error
-
-    def answer(self) -> Response:
-        return JSONResponse({"error": self.error, "error_description": str(self)}, self.status)
+    refresh_token: str = field(default_factory=opaque, repr=False)
 
 
 class TokenStore:
@@ -74,7 +65,7 @@ class TokenStore:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.client = Client()
-        self.access_token = _opaque()
+        self.access_token = opaque()
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
@@ -87,7 +78,7 @@ class TokenStore:
             self._grants = {self.access_token: self._grant(MEMBER_SCOPES, self._settings.member_token_ttl)}
 
     def issue(self, scopes: frozenset[Scope], ttl: timedelta) -> str:
-        token = _opaque()
+        token = opaque()
         with self._lock:
             self._grants[token] = self._grant(scopes, ttl)
         return token
@@ -95,6 +86,18 @@ class TokenStore:
     def revoke(self, token: str) -> None:
         with self._lock:
             self._grants[token] = replace(self._grants[token], revoked=True)
+
+    def revoke_members(self) -> None:
+        """Revoke every member token, as consent to other scopes does (authorization-code-flow)."""
+        with self._lock:
+            for token, grant in self._grants.items():
+                if grant.is_member:
+                    self._grants[token] = replace(grant, revoked=True)
+
+    def find(self, token: str) -> Grant | None:
+        """The grant behind a token, None for one that was never issued."""
+        with self._lock:
+            return self._grants.get(token)
 
     def authenticate(self, call: Call) -> Grant:
         """The grant behind a call's token.
@@ -105,15 +108,15 @@ class TokenStore:
         if not authorization:
             raise RestliError(HTTPStatus.UNAUTHORIZED, "Empty oauth2_access_token", 401)
         scheme, _, token = authorization.partition(" ")
-        with self._lock:
-            grant = self._grants.get(token)
+        grant = self.find(token)
         if scheme != "Bearer" or grant is None:
             raise RestliError(HTTPStatus.UNAUTHORIZED, "Invalid access token", 65600)
-        if grant.revoked:
-            message = "The token used in the request has been revoked by the user"
-            raise RestliError(HTTPStatus.UNAUTHORIZED, message, 65601)
-        if grant.expires_at <= self._clock.now():
-            raise RestliError(HTTPStatus.UNAUTHORIZED, "The token used in the request has expired", 65602)
+        match grant.status(self._clock.now()):
+            case "revoked":
+                message = "The token used in the request has been revoked by the user"
+                raise RestliError(HTTPStatus.UNAUTHORIZED, message, 65601)
+            case "expired":
+                raise RestliError(HTTPStatus.UNAUTHORIZED, "The token used in the request has expired", 65602)
         return grant
 
     def authorize(self, call: Call, scope: Scope) -> None:
@@ -126,51 +129,6 @@ class TokenStore:
             message = f"Not enough permissions to access: {call.method} {call.path}"
             raise RestliError(HTTPStatus.FORBIDDEN, message, 100)
 
-    def exchange(self, call: Call) -> Response:
-        """``POST /oauth/v2/accessToken`` (client-credentials-flow, programmatic-refresh-tokens).
-
-        :raises OAuthError: with the documented status and error of whatever is wrong.
-        """
-        if call.content_type() != "application/x-www-form-urlencoded":
-            raise _invalid_request("Content-Type must be application/x-www-form-urlencoded")
-        form = dict(parse_qsl(call.body.decode("latin-1")))
-        self._check_client(form)
-        match form.get("grant_type"):
-            case "client_credentials":
-                return JSONResponse(self._application_token())
-            case "refresh_token":
-                return JSONResponse(self._refreshed_token(form))
-        raise _invalid_request("The grant_type is missing or not supported")
-
     def _grant(self, scopes: frozenset[Scope], ttl: timedelta) -> Grant:
-        return Grant(scopes, self._clock.now() + ttl // MILLISECOND)
-
-    def _check_client(self, form: Mapping[str, str]) -> None:
-        for name in ("client_id", "client_secret"):
-            if name not in form:
-                raise _invalid_request(f'A required parameter "{name}" is missing')
-        if (form["client_id"], form["client_secret"]) != (self.client.client_id, self.client.client_secret):
-            raise OAuthError(HTTPStatus.UNAUTHORIZED, "invalid_client_id", "Client authentication failed")
-
-    def _application_token(self) -> dict[str, object]:
-        ttl = self._settings.application_token_ttl
-        # The sample of client-credentials-flow shows the lifetime of this token, and of no other, as text.
-        return {"access_token": self.issue(APPLICATION_SCOPES, ttl), "expires_in": str(ttl // _SECOND)}
-
-    def _refreshed_token(self, form: Mapping[str, str]) -> dict[str, object]:
-        if form.get("refresh_token") != self.client.refresh_token:
-            raise _invalid_request(
-                "The provided authorization grant or refresh token is invalid, expired or revoked"
-            )
-        ttl = self._settings.member_token_ttl
-        return {
-            "access_token": self.issue(MEMBER_SCOPES, ttl),
-            "expires_in": ttl // _SECOND,
-            "refresh_token": self.client.refresh_token,
-            "refresh_token_expires_in": _REFRESH_TOKEN_TTL // _SECOND,
-            "scope": ",".join(sorted(MEMBER_SCOPES)),
-        }
-
-
-def _invalid_request(description: str) -> OAuthError:
-    return OAuthError(HTTPStatus.BAD_REQUEST, "invalid_request", description)
+        now = self._clock.now()
+        return Grant(scopes, now, now + ttl // MILLISECOND)
