@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_snav._compat import ObjectStoragePath
     from airflow_provider_snav.api.models import Export
-    from airflow_provider_snav.landing.land import LandedFile
+    from airflow_provider_snav.landing.plan import LandedFile
 
 NAMESPACE: Final = "linkedin://salesnavigator"
 """Of all OpenLineage datasets at LinkedIn: URNs are the same wherever they are asked for."""

@@ -21,7 +21,8 @@ from airflow_provider_snav.storage.paths import storage_path
 from airflow_provider_snav.storage.staging import uri_of
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.landing.land import LandedFile, Landing, Terms
+    from airflow_provider_snav.landing.land import Landing
+    from airflow_provider_snav.landing.plan import LandedFile, Terms
 
 
 class SalesNavigatorToObjectStorageOperator(BaseOperator):
@@ -116,13 +117,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             landing = Landing(hook, export, folder, terms, self.log)
         self._landing = landing
         with reporting(landing.fate), hook:
-            files = landing.run()
-            if watermark:
-                try:
-                    self._move(watermark, export, landing.next_export_start_at)
-                except SalesNavigatorError:
-                    landing.take_back()
-                    raise
+            files = landing.run(lambda: self._move(watermark, export, landing.next_export_start_at))
         for file in files:
             self.log.info(
                 "Landed %s rows, %s bytes: %s, sha256 %s", file.rows, file.bytes, file.uri, file.sha256
@@ -153,7 +148,9 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             )
         return Watermark(context, self.watermark, export.subject)
 
-    def _move(self, watermark: Watermark, export: Export, following: dt.datetime | None) -> None:
+    def _move(self, watermark: Watermark | None, export: Export, following: dt.datetime | None) -> None:
+        if watermark is None:
+            return
         if following is None:
             self.log.warning("LinkedIn gave no nextExportStartAt: the watermark stays where it is.")
         elif watermark.landed(export.slices[0].start_at, following):
@@ -162,7 +159,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             self.log.info("The watermark of %s stays: a later run has landed already.", export.subject)
 
     def _terms(self, export: Export, context: Context) -> Terms:
-        from airflow_provider_snav.landing.land import Terms
+        from airflow_provider_snav.landing.plan import Terms
 
         if self.if_exists not in ("overwrite", "fail"):
             raise SalesNavigatorConfigurationError(

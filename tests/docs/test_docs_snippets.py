@@ -18,7 +18,7 @@ from real_airflow import RealAirflow
 
 from airflow_provider_snav.api.associations import ProfileAssociation, ProfileAssociationKey
 from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.landing.land import LandedFile
+from airflow_provider_snav.landing.plan import LandedFile
 from airflow_provider_snav.sandbox.server import Sandbox
 
 # What is shown and not run: output, and directives of Sphinx.

@@ -17,7 +17,7 @@ from real_airflow import RealAirflow, Run
 
 from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.landing.land import LandedFile
+from airflow_provider_snav.landing.plan import LandedFile
 from airflow_provider_snav.lineage import MAX_ASSET_FILES, landed_data, landing_extra, stored_data
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.storage.paths import storage_path

@@ -17,7 +17,7 @@ from typing import Any
 
 from public_api_stored import stored_values
 
-from airflow_provider_snav.landing.land import LandedFile
+from airflow_provider_snav.landing.plan import LandedFile
 
 PACKAGE = "airflow_provider_snav"
 # Modules whose public classes and functions are public; in the order of the file.
