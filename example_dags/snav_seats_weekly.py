@@ -1,4 +1,4 @@
-"""Every Monday, the seat statistics of the Sunday before.
+"""Every Monday, the seat statistics of the Saturday before.
 
 Seat exports hold a daily summary of every seat holder, so one day is a snapshot. They hold names: mind who
 may read the folder. Needs the connection and variables of ``snav_activity_daily``.
@@ -28,9 +28,9 @@ def snav_seats_weekly():
         task_id="export",
         contract="{{ var.value.snav_contract }}",
         export_type="seat",
-        # The day that ended twelve hours before the run, whatever interval Airflow gives it.
+        # The last whole day (UTC) that ended at least 24 hours before the run.
         window=timedelta(days=1),
-        lag=timedelta(hours=12),
+        lag=timedelta(days=1),
         deferrable=True,
     )
     SalesNavigatorToObjectStorageOperator(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorExportFailedError
-from airflow_provider_snav.api.models import MAX_SLICES, Export, JobStatus, Slice, has_failed
+from airflow_provider_snav.api.models import MAX_SLICES, Export, ExportType, JobStatus, Slice, has_failed
 from airflow_provider_snav.api.windows import to_text
 
 _TOO_LARGE = (JobStatus.EXCEEDED_FILE_SIZE, JobStatus.TIMED_OUT)
@@ -153,15 +153,7 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
         # Whoever applies none says what to do.
         raise _failed(export, part, "")
     if part.status in _TOO_LARGE:
-        halves = part.window.halves() if part.window and remedies.split_on_failure else None
-        if halves:
-            return tuple(map(Slice.of, halves))
-        advice = "The window cannot be halved below one hour."
-        if not part.window:
-            advice = "A CRM validation export has no window to halve: ask for a later start."
-        elif not remedies.split_on_failure:
-            advice = "Ask for a shorter window, or leave split_on_failure on."
-        raise _failed(export, part, advice, retryable=part.status == JobStatus.TIMED_OUT)
+        return _halved(export, part, remedies)
     if part.status not in _RESUBMIT:
         raise _failed(export, part, "The documents name no remedy for this status.")
     if part.attempt > remedies.max_resubmissions:
@@ -169,6 +161,19 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
         raise _failed(export, part, f"It was submitted {times}. {_RESUBMIT[part.status]}")
     delay = remedies.resubmit_delay if part.status == JobStatus.DATA_DELAY else dt.timedelta(0)
     return (replace(part, **_NO_JOB, not_before=now + delay if delay else None),)
+
+
+def _halved(export: Export, part: Slice, remedies: Remedies) -> tuple[Slice, ...]:
+    seats = export.export_type == ExportType.SEAT  # a row of a seat is about a whole day
+    if not part.window:
+        advice = "A CRM validation export has no window to halve: ask for a later start."
+    elif not remedies.split_on_failure:
+        advice = "Ask for a shorter window, or leave split_on_failure on."
+    elif halves := part.window.halves(whole_days=seats):
+        return tuple(map(Slice.of, halves))
+    else:
+        advice = f"The window cannot be halved below one {'day' if seats else 'hour'}."
+    raise _failed(export, part, advice, retryable=part.status == JobStatus.TIMED_OUT)
 
 
 def _failed(

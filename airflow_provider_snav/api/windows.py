@@ -3,7 +3,8 @@
 LinkedIn's range is closed: both ends are exported. An Airflow interval is half-open: its end belongs to
 the next one. A window here is LinkedIn's closed range, built from a half-open one so that neighbours
 neither overlap nor leave a gap. The rules are those of the document "Sales Analytics Export Jobs",
-stated there for activity exports and applied to all three types.
+stated there for activity exports and applied to all three types. Windows are cut at midnight UTC where that
+is possible, because LinkedIn's design guide recommends day boundaries.
 """
 
 from __future__ import annotations
@@ -14,22 +15,35 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import pendulum
+from dateutil.relativedelta import relativedelta
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorWindowError
 
 MILLISECOND = dt.timedelta(milliseconds=1)
+DAY = dt.timedelta(days=1)
 SHORTEST = dt.timedelta(hours=1)
 LONGEST = dt.timedelta(days=90)
 OLDEST_YEARS = 2
+
+REFRESH = DAY
+"""How often LinkedIn refreshes the data of analytics exports (its FAQ)."""
+
+CLOCK_TOLERANCE = dt.timedelta(minutes=5)
+"""How far the clocks of a worker and of LinkedIn may differ."""
 
 # In March 1973; no export reaches that far back. A smaller number is seconds, or a date without its dashes.
 LEAST_MILLISECONDS = 10**11
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+# The two years before it have a leap day, so that no window of two years is found too long.
+_SOME_MIDNIGHT = pendulum.datetime(2025, 1, 1)
 
 
 Time: TypeAlias = str | int | dt.datetime
 """A time as a DAG author may write it; see :func:`parse_time`."""
+
+Span: TypeAlias = dt.timedelta | relativedelta
+"""A length of time; a ``pendulum.duration`` (a timedelta, too) and a ``relativedelta`` may count months."""
 
 
 def to_ms(moment: dt.datetime) -> int:
@@ -58,18 +72,19 @@ def parse_time(value: Time, name: str) -> dt.datetime:
     :raises SalesNavigatorConfigurationError: the value is naive, cannot be read, or is a number too small for
         milliseconds.
     """
-    if isinstance(value, dt.datetime) and value.utcoffset() is None:
-        raise SalesNavigatorConfigurationError(
-            f"{name}={value.isoformat()} has no time zone. Give an aware datetime, for example"
-            " pendulum.datetime(2026, 1, 31, tz='UTC')."
-        )
     try:
-        return from_ms(_read_ms(value))
+        # Within the try: pandas.NaT is a datetime whose every method raises.
+        if not isinstance(value, dt.datetime) or value.utcoffset() is not None:
+            return from_ms(_read_ms(value))
     except (OverflowError, TypeError, ValueError):
         raise SalesNavigatorConfigurationError(
             f"{name}={value!r} is not a time. Give ISO 8601 text such as '2026-01-31' or"
             " '2026-01-31T00:00:00Z', epoch milliseconds such as 1769817600000, or an aware datetime."
         ) from None
+    raise SalesNavigatorConfigurationError(
+        f"{name}={value.isoformat()} has no time zone. Give an aware datetime, for example"
+        " pendulum.datetime(2026, 1, 31, tz='UTC')."
+    )
 
 
 def _read_ms(value: object) -> int:
@@ -157,13 +172,44 @@ class Window:
                 f" earliest start_at now is {to_text(oldest)}."
             )
 
-    def halves(self) -> tuple[Window, Window] | None:
-        """Two windows that cover this one, cut at a whole hour from its start; None below two hours."""
-        hours = (self.until - self.start_at) // 2 // SHORTEST
-        if not hours:
-            return None
-        middle = self.start_at + hours * SHORTEST
-        return Window.half_open(self.start_at, middle), Window.half_open(middle, self.until)
+    def check_end(self, now: dt.datetime) -> None:
+        """Refuse a window that ends in the future: its export would lack what has not happened yet.
+
+        :raises SalesNavigatorWindowError: says how to choose an end that has passed.
+        """
+        if self.until > now + CLOCK_TOLERANCE:
+            raise SalesNavigatorWindowError(
+                f"The window {self} ends in the future (it is {to_text(now)} now). Ask for an end that has"
+                " passed. In Airflow 3, {{ ds }} of a plain '@daily' schedule is the day the run starts: give"
+                " window=timedelta(days=1) for the day before."
+            )
+
+    def ends_before_refresh(self, now: dt.datetime) -> bool:
+        """True when LinkedIn may not have refreshed its data since the window ended."""
+        return self.until > now - REFRESH
+
+    def halves(self, *, whole_days: bool = False) -> tuple[Window, Window] | None:
+        """Two windows that cover this one; None when it is too short to be cut.
+
+        The cut is at the midnight (UTC) nearest to the middle. Where no midnight leaves more than an hour on
+        both sides, it is at a whole hour from the start.
+
+        :param whole_days: cut at midnight only, and leave at least a day on both sides.
+        """
+        length = self.until - self.start_at
+        cut = midnight(self.start_at + length / 2 + DAY / 2 - MILLISECOND)
+        least = DAY if whole_days else SHORTEST + MILLISECOND
+        if min(cut - self.start_at, self.until - cut) < least:
+            hours = length // 2 // SHORTEST
+            if whole_days or not hours:
+                return None
+            cut = self.start_at + hours * SHORTEST
+        return Window.half_open(self.start_at, cut), Window.half_open(cut, self.until)
+
+
+def midnight(moment: dt.datetime) -> dt.datetime:
+    """The last midnight (UTC) that is not after ``moment``."""
+    return moment.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def oldest_start(now: dt.datetime) -> dt.datetime:
@@ -171,12 +217,57 @@ def oldest_start(now: dt.datetime) -> dt.datetime:
     return from_ms(to_ms(pendulum.instance(now).subtract(years=OLDEST_YEARS)))
 
 
-def split(start_at: dt.datetime, until: dt.datetime) -> tuple[Window, ...]:
-    """Cut a half-open interval into windows of legal length, each at most 90 days.
+def interval_before(end: dt.datetime, window: Span, lag: dt.timedelta) -> tuple[dt.datetime, dt.datetime]:
+    """The half-open interval of length ``window`` before ``end``, both ends shifted back by ``lag``.
 
-    How old the first may be is asked apart, by :meth:`Window.check_age`: of an export already submitted it
-    no longer matters.
+    A window of whole days, weeks, months or years begins and ends at midnight UTC. The start is where a run
+    one ``window`` earlier ends, also for months of different length: runs in a row leave no gap.
+    """
+    until = pendulum.instance(end).in_timezone("UTC")
+    start_at = until - window
+    if is_whole_days(window):
+        return midnight(start_at - lag), midnight(until - lag)
+    return start_at - lag, until - lag
 
+
+def check_window(window: Span) -> None:
+    """Refuse a ``window`` that LinkedIn refuses whenever the run is.
+
+    :raises SalesNavigatorConfigurationError: it is not a length of time.
+    :raises SalesNavigatorWindowError: it is not positive, shorter than an hour or longer than two years.
+    """
+    if not isinstance(window, dt.timedelta | relativedelta):
+        raise SalesNavigatorConfigurationError(
+            f"window={window!r} must be a timedelta, pendulum.duration or relativedelta, such as"
+            " timedelta(days=1)."
+        )
+    try:
+        start_at = _SOME_MIDNIGHT - window
+    except (OverflowError, ValueError):
+        start_at = pendulum.DateTime.min
+    if start_at > _SOME_MIDNIGHT - SHORTEST:
+        raise SalesNavigatorWindowError(
+            f"window={window!r} is shorter than one hour, the least LinkedIn exports. Give a longer one."
+        )
+    if start_at < oldest_start(_SOME_MIDNIGHT):
+        raise SalesNavigatorWindowError(
+            f"window={window!r} is longer than two years. LinkedIn has no older data: give a shorter one."
+        )
+
+
+def is_whole_days(window: Span) -> bool:
+    """True for whole days, weeks, months and years: such a time before a midnight is a midnight, too."""
+    before = _SOME_MIDNIGHT - window
+    return before == midnight(before)
+
+
+def split(start_at: dt.datetime, until: dt.datetime, *, whole_days: bool = False) -> tuple[Window, ...]:
+    """Cut a half-open interval into windows of at most 90 days, each but the last up to midnight UTC.
+
+    :meth:`Window.check_age` and :meth:`Window.check_end` are separate: a job that was submitted already may
+    grow older than they allow.
+
+    :param whole_days: leave at least a day to the last window.
     :raises SalesNavigatorWindowError: the interval is empty or too short.
     """
     # Whole milliseconds in UTC, where adding a day is adding 24 hours.
@@ -184,12 +275,12 @@ def split(start_at: dt.datetime, until: dt.datetime) -> tuple[Window, ...]:
     windows: list[Window] = []
     if until - start_at < SHORTEST:
         Window(start_at, until).check_length()
-    while start_at < until:
-        rest = until - start_at
-        length = min(rest, LONGEST)
-        if dt.timedelta(0) < rest - length <= SHORTEST:
-            # The last window would be illegal, or share a moment: leave it a day more.
-            length -= dt.timedelta(days=1)
-        windows.append(Window.half_open(start_at, start_at + length))
-        start_at += length
-    return tuple(windows)
+    least = DAY if whole_days else SHORTEST + MILLISECOND
+    while until - start_at > LONGEST:
+        cut = midnight(start_at + LONGEST)
+        if until - cut < least:
+            # The last window would be illegal, share a moment, or cut into a day.
+            cut -= DAY
+        windows.append(Window.half_open(start_at, cut))
+        start_at = cut
+    return (*windows, Window.half_open(start_at, until))

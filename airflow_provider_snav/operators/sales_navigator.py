@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
+from airflow_provider_snav.api.arguments import Duration, duration
 from airflow_provider_snav.api.associations import (
     AssociationResult,
     ProfileAssociation,
@@ -33,7 +34,15 @@ from airflow_provider_snav.api.models import (
     crm_instance_urn,
     is_documented_crm_instance,
 )
-from airflow_provider_snav.api.windows import Time, parse_time, split, to_text
+from airflow_provider_snav.api.windows import (
+    Span,
+    Time,
+    check_window,
+    interval_before,
+    parse_time,
+    split,
+    to_text,
+)
 from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
 from airflow_provider_snav.operators.association_keys import few_enough, keys_of
 from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
@@ -46,18 +55,28 @@ from airflow_provider_snav.storage.staging import open_stage
 class SalesNavigatorAnalyticsExportOperator(ExportOperator):
     """Exports activity, seat or activity outcome data of one contract.
 
-    The time to export is ``start_at`` up to ``end_at`` if given; else ``window`` before the end of the run's
-    data interval (or before its logical date); else the data interval; all of it shifted back by ``lag``. The
-    interval is half-open like Airflow's: what happens at its end belongs to the next one. An interval longer
-    than 90 days becomes several jobs. Documents: Sales Analytics Export Jobs, Exporting User Activity.
+    The time to export is, in this order:
+
+    1. ``start_at`` up to ``end_at``, if they are given, exactly as they are.
+    2. ``window`` before the end of the run's data interval. A run without one uses its logical date, and
+       without that (a run of an asset, say) the time after which it may run (``dag_run.run_after``).
+    3. The run's data interval, as its timetable says.
+
+    ``lag`` shifts the time of 2 and 3 back. The interval is half-open like Airflow's: what happens at its end
+    belongs to the next one. It is cut into several jobs if it is longer than 90 days, at midnight UTC. An end
+    in the future is refused; of an end less than 24 hours ago a warning says that LinkedIn may not have
+    refreshed its data since. Documents: Sales Analytics Export Jobs, Exporting User Activity.
 
     :param contract: URN or number of the contract.
     :param export_type: ``activity``, ``seat`` or ``activity_outcome``.
     :param start_at: aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset).
     :param end_at: likewise; not exported itself.
-    :param window: how much time before the end of the run's data interval. A day is 24 hours: where the
-        schedule's time zone has summer time, use intervals, or two runs a year leave or share an hour.
-    :param lag: how far to look back; LinkedIn refreshes its data daily, so a day keeps data delays away.
+    :param window: a timedelta, or a ``pendulum.duration`` or ``relativedelta`` that may count calendar months
+        and years. Whole days, weeks, months and years begin and end at midnight UTC. If the schedule's time
+        zone has summer time and its runs start near midnight UTC, leave ``window`` out and use data
+        intervals: otherwise two runs a year share a day or leave one out.
+    :param lag: seconds or a timedelta, how far to look back. LinkedIn refreshes its data once a day, so a day
+        avoids data delays.
 
     All other arguments are those of :class:`~airflow_provider_snav.operators.export_operator.ExportOperator`.
     Returns the Export.
@@ -73,8 +92,8 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         export_type: str = "activity",
         start_at: Time | None = None,
         end_at: Time | None = None,
-        window: dt.timedelta | None = None,
-        lag: dt.timedelta = dt.timedelta(0),
+        window: Span | None = None,
+        lag: Duration = dt.timedelta(0),
         timeout: dt.timedelta = dt.timedelta(hours=6),
         **kwargs: Any,
     ) -> None:
@@ -88,21 +107,11 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     def asked(self, context: Context) -> Export:
         """See :meth:`ExportOperator.asked`."""
-        if not isinstance(self.window, dt.timedelta | None):
-            raise SalesNavigatorConfigurationError(f"window={self.window!r} must be a timedelta or None.")
-        if not isinstance(self.lag, dt.timedelta):
-            raise SalesNavigatorConfigurationError(
-                f"lag={self.lag!r} must be a timedelta; timedelta(0) is none."
-            )
-        try:
-            start_at, until = self._interval(context)
-            start_at, until = start_at - self.lag, until - self.lag
-        except OverflowError:
-            raise SalesNavigatorWindowError(
-                f"window={self.window} and lag={self.lag} reach beyond the calendar. LinkedIn has data of two"
-                " years: give shorter ones."
-            ) from None
-        windows = split(start_at, until)
+        if self.window is not None:
+            check_window(self.window)
+        export_type = ExportType.parse(self.export_type)
+        start_at, until = self._interval(context)
+        windows = split(start_at, until, whole_days=export_type is ExportType.SEAT)
         if len(windows) > MAX_SLICES:
             raise SalesNavigatorWindowError(
                 f"From {to_text(start_at)} to {to_text(until)} it takes {len(windows)} jobs, and an export"
@@ -111,7 +120,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         return Export(
             kind=ExportKind.ANALYTICS,
             subject=contract_urn(self.contract),
-            export_type=ExportType.parse(self.export_type),
+            export_type=export_type,
             slices=tuple(map(Slice.of, windows)),
         )
 
@@ -121,41 +130,44 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         assert first
         assert last
         first.check_age(now())
-        if last.end_at > now():
+        last.check_end(now())
+        if last.ends_before_refresh(now()):
             self.log.warning(
-                "The window ends at %s, which is still to come: the export can only hold what has happened by"
-                " now. Ask for an end that has passed, or give a lag.",
+                "The window ends at %s, less than 24 hours ago. LinkedIn refreshes its data once a day, so"
+                " rows may be missing. Give lag=timedelta(days=1).",
                 to_text(last.end_at),
             )
 
     def _interval(self, context: Context) -> tuple[dt.datetime, dt.datetime]:
+        """The half-open interval to export; the class says which."""
+        lag = duration(self.lag, "lag")
         given = {"start_at": _given(self.start_at), "end_at": _given(self.end_at)}
         missing = [name for name, value in given.items() if value is None]
         if not missing:
             return parse_time(given["start_at"], "start_at"), parse_time(given["end_at"], "end_at")
         if len(missing) == 1:
             raise SalesNavigatorWindowError(f"start_at and end_at go together: {missing[0]} is missing.")
-        # In Airflow 3 a run without a logical date has none of these keys.
+        # In Airflow 3 a run without a logical date has no data interval either.
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
-        last = end if end is not None else context.get("logical_date")
-        if self.window is not None and last is not None:
-            until = parse_time(last, "data_interval_end")
-            return until - self.window, until
-        if start is None or end is None or start == end:
-            raise SalesNavigatorWindowError(_no_interval(start))
-        return parse_time(start, "data_interval_start"), parse_time(end, "data_interval_end")
+        last = end or context.get("logical_date") or getattr(context.get("dag_run"), "run_after", None)
+        if self.window is not None and last:
+            return interval_before(parse_time(last, "data_interval_end"), self.window, lag)
+        if start and end and start != end:
+            begin, until = parse_time(start, "data_interval_start"), parse_time(end, "data_interval_end")
+            return begin - lag, until - lag
+        raise SalesNavigatorWindowError(_no_interval(start))
 
 
 def _given(value: Any) -> Any:
     """A template that has nothing to say renders to the text 'None', or to none at all."""
-    return None if value in (None, "", "None") else value
+    return None if isinstance(value, str) and value.strip() in ("", "None") else value
 
 
 def _no_interval(start: dt.datetime | None) -> str:
     found = f"an empty data interval ({to_text(start)})" if start else "no data interval and no logical date"
     return (
         f"This run has {found}, so there is no time to export. Either give start_at and end_at; or give"
-        " window=timedelta(days=1), the time before the run's logical date; or schedule the DAG with"
+        " window=timedelta(days=1), the time before the run; or schedule the DAG with"
         " CronDataIntervalTimetable('@daily', timezone='UTC'), whose runs have an interval."
     )
 

@@ -106,7 +106,7 @@ class JobStore:
             job.action,
             job.urn,
             job.start_at,
-            job.end_at,
+            min(job.end_at, job.created_at),  # what happens later is in no export
             rows_per_part=self._settings.rows_per_part,
             bulk_bytes=self._settings.bulk_bytes,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, cycle, pairwise
 
 import pytest
@@ -262,6 +262,18 @@ def test_below_two_hours_there_is_nothing_left_to_halve(status: JobStatus, retry
         f" 2026-05-16T13:59:59.998Z) with {status}. The window cannot be halved below one hour."
     )
     assert (failed.value.status, failed.value.job_id, failed.value.retryable) == (status, 7, retryable)
+
+
+def test_seats_are_halved_between_days_and_no_further_than_a_day() -> None:
+    midnight = dt.datetime(2026, 5, 1, tzinfo=dt.UTC)
+    seats = replace(export_of(midnight, midnight + 2 * DAY), export_type=ExportType.SEAT)
+    failed = seats.with_slice(0, job_id=7, status=JobStatus.EXCEEDED_FILE_SIZE, attempt=1)
+    halved = next_step(failed, REMEDIES, NOW).export
+    assert [part.start_at for part in halved.slices] == [midnight, midnight + DAY]
+    with pytest.raises(SalesNavigatorExportFailedError, match="cannot be halved below one day"):
+        next_step(
+            halved.with_slice(1, job_id=8, status=JobStatus.EXCEEDED_FILE_SIZE, attempt=1), REMEDIES, NOW
+        )
 
 
 def test_halving_can_be_switched_off_and_the_error_says_so() -> None:

@@ -18,6 +18,7 @@ from airflow_provider_snav.api.windows import (
     SHORTEST,
     Window,
     from_ms,
+    midnight,
     oldest_start,
     parse_time,
     split,
@@ -40,6 +41,16 @@ class NoOffset(dt.tzinfo):
         return None
 
     tzname = dst = utcoffset
+
+
+class NotATime(dt.datetime):
+    """Like ``pandas.NaT``: a datetime whose every method raises."""
+
+    def utcoffset(self) -> None:
+        raise ValueError("NaTType does not support utcoffset")
+
+    def __repr__(self) -> str:
+        return "NaT"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +116,9 @@ def test_a_time_is_read_however_a_dag_author_writes_it(
         b"2026-01-31",
         dt.date(2026, 1, 31),
         DAY,
+        float("nan"),
+        object(),
+        NotATime(2026, 1, 31, tzinfo=dt.UTC),
         dt.datetime.min.replace(tzinfo=dt.timezone(HOUR)),
     ],
     ids=lambda value: repr(value)[:40],
@@ -253,6 +267,7 @@ def test_an_interval_is_cut_into_legal_windows_that_cover_exactly_it(a: int, b: 
         window.check(NOW)
     if len(windows) > 1:
         assert not any(window.shares_end for window in windows)
+    assert all(at_midnight(window.start_at) for window in windows[1:])
 
 
 @given(extra=st.integers(0, 3_600_000), full=st.integers(1, 8))
@@ -299,14 +314,19 @@ def test_an_interval_that_begins_too_early_is_refused_whatever_its_length() -> N
     assert split(oldest, NOW)[0].start_at == oldest
 
 
-_intervals = st.integers(3_600_000, 90 * 86_400_000).map(
-    lambda length: Window.half_open(START, START + length * MILLISECOND)
+_intervals = st.tuples(st.integers(3_600_000, 90 * 86_400_000), st.integers(0, 86_400_000)).map(
+    lambda drawn: Window.half_open(START + drawn[1] * MILLISECOND, START + sum(drawn) * MILLISECOND)
 )
+
+
+def at_midnight(moment: dt.datetime) -> bool:
+    return moment == midnight(moment)
 
 
 @given(window=_intervals)
 @example(window=Window.half_open(START, START + 2 * HOUR))
 @example(window=Window.half_open(START, START + 2 * HOUR - MILLISECOND))
+@example(window=Window.half_open(START, START + 25 * HOUR))
 def test_halves_are_legal_and_cover_their_window_and_there_are_none_below_two_hours(window: Window) -> None:
     halves = window.halves()
     if window.until - window.start_at < 2 * HOUR:
@@ -316,7 +336,10 @@ def test_halves_are_legal_and_cover_their_window_and_there_are_none_below_two_ho
     assert_covers(halves, window.start_at, window.until)
     for half in halves:
         half.check(NOW)
-        assert (half.start_at - START) % HOUR == dt.timedelta(0)
+    if window.until - window.start_at >= 2 * DAY:
+        assert at_midnight(halves[1].start_at)
+    elif not at_midnight(halves[1].start_at):
+        assert (halves[1].start_at - window.start_at) % HOUR == dt.timedelta(0)
 
 
 @given(window=_intervals, choices=st.lists(st.integers(0, 1), min_size=16, max_size=16))
@@ -326,11 +349,55 @@ def test_halving_again_and_again_ends_at_a_window_below_two_hours(window: Window
         halves = window.halves()
         if not halves:
             break
-        assert halves[0].until - halves[0].start_at <= halves[1].until - halves[1].start_at
         window, steps = halves[choice], steps + 1
     assert window.halves() is None
     assert window.until - window.start_at < 2 * HOUR
-    assert steps <= 12
+    assert steps <= 13
+
+
+@pytest.mark.parametrize(
+    ("hours", "until", "cut"),
+    [
+        (0, 24, 12),
+        (0, 25, 12),
+        (0, 26, 24),
+        (0, 48, 24),
+        (0, 72, 24),
+        (0, 96, 48),
+        (6, 54, 24),
+        (22, 40, 24),
+        (23, 40, 31),
+        (0, 2, 1),
+    ],
+)
+def test_a_window_is_halved_at_the_midnight_nearest_to_its_middle_or_else_at_a_whole_hour(
+    hours: int, until: int, cut: int
+) -> None:
+    halves = Window.half_open(START + hours * HOUR, START + until * HOUR).halves()
+    assert halves
+    assert halves[1].start_at == START + cut * HOUR
+
+
+@given(window=_intervals)
+@example(window=Window.half_open(START, START + 2 * DAY))
+@example(window=Window.half_open(START, START + 2 * DAY - MILLISECOND))
+@example(window=Window.half_open(START + 6 * HOUR, START + 3 * DAY - 6 * HOUR))
+def test_seats_are_never_cut_within_a_day_nor_below_one(window: Window) -> None:
+    halves = window.halves(whole_days=True)
+    if halves:
+        assert at_midnight(halves[1].start_at)
+        assert min(half.until - half.start_at for half in halves) >= DAY
+    else:
+        assert window.until - window.start_at < 3 * DAY
+
+
+def test_ninety_days_and_six_hours_of_seats_leave_no_rest_below_a_day() -> None:
+    until = START + LONGEST + 6 * HOUR
+    assert [window.until for window in split(START, until)] == [START + LONGEST, until]
+    assert [window.until for window in split(START, until, whole_days=True)] == [
+        START + LONGEST - DAY,
+        until,
+    ]
 
 
 def test_an_hour_halved_off_shares_its_end_and_its_sister_begins_there() -> None:

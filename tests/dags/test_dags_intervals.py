@@ -39,11 +39,15 @@ def test_a_run_without_time_to_export_fails_with_the_ways_out(
     assert not snav_sandbox.requests
 
 
-def test_a_window_makes_a_plain_daily_schedule_export_the_day_before(
-    snav_sandbox: Sandbox, tmp_path: Path
+@pytest.mark.parametrize(
+    ("logical_date", "days_ago"), [(THREE_DAYS_AGO, 4), (None, 1)], ids=["scheduled", "without a date"]
+)
+def test_a_window_lets_a_run_without_an_interval_export_the_day_before(
+    snav_sandbox: Sandbox, tmp_path: Path, logical_date: datetime | None, days_ago: int
 ) -> None:
-    done = run("plain_daily_window", THREE_DAYS_AGO, snav_sandbox, tmp_path)
+    done = run("plain_daily_window", logical_date, snav_sandbox, tmp_path)
     assert done.state == "success", done.log
     [landed] = done.xcom("land")
-    assert landed["start_at"] == f"{THREE_DAYS_AGO - timedelta(days=1):%Y-%m-%d}T00:00:00.000Z"
+    day = datetime.now(UTC) - timedelta(days=days_ago)
+    assert landed["start_at"] == f"{day:%Y-%m-%d}T00:00:00.000Z"
     assert landed["rows"] > 0

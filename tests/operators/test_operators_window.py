@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pendulum
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from dateutil.relativedelta import relativedelta
 from task_runs import MIDNIGHT, START, UNTIL, exporting, on_worker
 
 from airflow_provider_snav._clock import now
@@ -102,18 +104,71 @@ def test_window_lies_before_the_logical_date_of_a_run_without_an_interval(snav_s
 
 @pytest.mark.parametrize(
     ("arguments", "run"),
-    [
-        ({}, {}),
-        (NO_TIMES, INTERVAL),
-        (NO_TIMES | {"window": DAY}, EMPTY),
-    ],
-    ids=["times", "data interval", "window"],
+    [(NO_TIMES, INTERVAL), (NO_TIMES | {"window": DAY}, EMPTY)],
+    ids=["data interval", "window"],
 )
-def test_lag_shifts_whatever_was_chosen_into_the_past(
-    snav_sandbox: Sandbox, arguments: dict[str, Any], run: dict[str, Any]
+@pytest.mark.parametrize("lag", [2 * DAY, 2 * 86_400], ids=["timedelta", "seconds"])
+def test_lag_shifts_what_the_run_determines_into_the_past(
+    snav_sandbox: Sandbox, arguments: dict[str, Any], run: dict[str, Any], lag: Any
 ) -> None:
-    found = submitted_windows(snav_sandbox, arguments | {"lag": 2 * DAY}, **run)
+    found = submitted_windows(snav_sandbox, arguments | {"lag": lag}, **run)
     assert found == [(START - 2 * DAY, UNTIL - 2 * DAY - MILLISECOND)]
+
+
+def test_start_at_and_end_at_are_exported_as_they_are_without_lag(snav_sandbox: Sandbox) -> None:
+    assert submitted_windows(snav_sandbox, {"lag": DAY}) == [(START, UNTIL - MILLISECOND)]
+
+
+NOON = MIDNIGHT - DAY + dt.timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("window", "starts", "ends"),
+    [
+        (DAY, NOON - 2.5 * DAY, NOON - 1.5 * DAY),
+        (7 * DAY, NOON - 8.5 * DAY, NOON - 1.5 * DAY),
+        (HOUR, NOON - DAY - HOUR, NOON - DAY),
+        (25 * HOUR, NOON - DAY - 25 * HOUR, NOON - DAY),
+    ],
+    ids=["day", "week", "hour", "25 hours"],
+)
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"data_interval_start": NOON - DAY, "data_interval_end": NOON, "logical_date": NOON - DAY},
+        {"data_interval_start": None, "data_interval_end": None, "logical_date": NOON},
+        {"dag_run": SimpleNamespace(run_after=NOON)},
+    ],
+    ids=["interval", "logical date", "asset"],
+)
+def test_a_window_of_whole_days_ends_at_midnight_utc_and_any_other_where_the_run_says(
+    snav_sandbox: Sandbox, window: dt.timedelta, starts: dt.datetime, ends: dt.datetime, run: Any
+) -> None:
+    [(first, last)] = submitted_windows(snav_sandbox, NO_TIMES | {"window": window, "lag": DAY}, **run)
+    assert (first, last) == (starts, ends if window == HOUR else ends - MILLISECOND)
+
+
+@pytest.mark.parametrize(
+    "window", [pendulum.duration(months=1), relativedelta(months=1)], ids=["pendulum", "relativedelta"]
+)
+@pytest.mark.parametrize("lag", range(4))
+def test_monthly_runs_with_a_window_of_a_month_leave_no_moment_out(
+    snav_sandbox: Sandbox, window: Any, lag: int
+) -> None:
+    firsts = [pendulum.instance(MIDNIGHT).start_of("month").subtract(months=back) for back in range(12)]
+    for first in firsts:
+        run = {"data_interval_start": first, "data_interval_end": first, "logical_date": first}
+        found = submitted_windows(snav_sandbox, NO_TIMES | {"window": window, "lag": lag * DAY}, **run)
+    assert [start for start, _ in found][:-1] == [last + MILLISECOND for _, last in found][1:]
+    assert found[0][0] == firsts[1] - lag * DAY
+
+
+def test_a_data_interval_of_a_time_zone_with_summer_time_stays_as_the_timetable_says(
+    snav_sandbox: Sandbox,
+) -> None:
+    first, until = START + 2 * HOUR, UNTIL + HOUR
+    run = {"data_interval_start": first, "data_interval_end": until, "logical_date": first}
+    assert submitted_windows(snav_sandbox, NO_TIMES, **run) == [(first, until - MILLISECOND)]
 
 
 def test_templates_that_rendered_to_nothing_leave_the_data_interval(snav_sandbox: Sandbox) -> None:
@@ -183,10 +238,13 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         ({"poll_interval": 10**400}, {}, ("poll_interval=1000", "above 0")),
         ({"poll_interval": float("nan")}, {}, ("poll_interval=nan", "above 0")),
         ({"max_poll_interval": float("inf")}, {}, ("max_poll_interval=inf", "above 0")),
-        ({"lag": None}, {}, ("lag=None must be a timedelta", "timedelta(0)")),
-        ({"lag": dt.timedelta.max}, {}, ("lag=", "beyond the calendar", "shorter")),
-        (NO_TIMES | {"window": dt.timedelta.max}, INTERVAL, ("window=", "beyond the calendar")),
-        (NO_TIMES | {"window": 1}, INTERVAL, ("window=1 must be a timedelta",)),
+        ({"end_at": MIDNIGHT + 2 * DAY}, {}, ("ends in the future", "window=timedelta(days=1)")),
+        ({"lag": None}, {}, ("lag=None must be seconds or a timedelta",)),
+        ({"lag": dt.timedelta.max}, {}, ("lag=", "from 0 seconds up to a year")),
+        ({"lag": -DAY}, {}, ("lag=", "from 0 seconds up to a year")),
+        ({"window": dt.timedelta.max}, {}, ("window=", "longer than two years")),
+        ({"window": -DAY}, {}, ("window=", "shorter than one hour")),
+        ({"window": 1}, {}, ("window=1 must be a timedelta",)),
         ({"timeout": dt.timedelta.max}, {}, ("timeout=", "a year at most")),
         ({"timeout": dt.timedelta(0)}, {}, ("must be a timedelta of 0:00:01 or more",)),
         ({"timeout": 3600}, {}, ("timeout=3600 must be a timedelta",)),
@@ -219,9 +277,12 @@ THREE_WAYS_OUT = ("start_at and end_at", "window=timedelta(days=1)", "CronDataIn
         "poll huge",
         "poll nan",
         "longest inf",
+        "tomorrow",
         "no lag",
         "endless lag",
+        "negative lag",
         "endless window",
+        "negative window",
         "window number",
         "endless timeout",
         "no timeout",
@@ -242,14 +303,18 @@ def test_a_question_linkedin_cannot_answer_is_one_clear_error_and_no_call(
     assert message.count("Nothing was submitted.") + message.count("No job was created.") == 1
 
 
-def test_a_window_that_ends_in_the_future_is_warned_about(
-    snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("ends_in", "warns"),
+    [(-DAY, False), (-DAY + HOUR, True), (dt.timedelta(minutes=4), True)],
+    ids=["refreshed", "recent", "clocks differ"],
+)
+def test_an_end_that_linkedins_daily_refresh_may_not_have_reached_is_warned_about(
+    snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], ends_in: dt.timedelta, warns: bool
 ) -> None:
-    on_worker(exporting(start_at=now() - DAY, end_at=now() - dt.timedelta(seconds=5)))
-    assert "still to come" not in "".join(capsys.readouterr())
-    until = now() + DAY
-    on_worker(exporting(start_at=now() - DAY, end_at=until))
-    assert f"ends at {to_text(until - MILLISECOND)}, which is still to come" in "".join(capsys.readouterr())
+    until = now() + ends_in
+    on_worker(exporting(start_at=until - DAY, end_at=until))
+    warning = f"ends at {to_text(until - MILLISECOND)}, less than 24 hours ago"
+    assert (warning in "".join(capsys.readouterr())) is warns
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

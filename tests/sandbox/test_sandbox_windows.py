@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -66,6 +67,19 @@ def test_a_window_on_the_edge_of_the_criteria_is_accepted(
     [job] = sandbox.created_jobs
     assert answer.json() == {"value": {"id": job.job_id, "status": "ENQUEUED"}}
     assert (job.action, job.start_at, job.end_at) == (action, start, end)
+
+
+def test_a_window_that_reaches_into_the_future_has_no_rows_of_it(call: Call, sandbox: Sandbox) -> None:
+    for end in (NOW, NOW + DAY):
+        _create(call, "exportActivityData", NOW - DAY, end)
+    sandbox.advance(timedelta(days=2))
+    counts = [
+        call("GET", f"/salesAnalyticsExportJobs/{job.job_id}?contract=urn%3Ali%3Acontract%3A123456").json()[
+            "rowCount"
+        ]
+        for job in sandbox.created_jobs
+    ]
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.parametrize("contract", [345678, 999999], ids=["without reporting access", "unknown"])
