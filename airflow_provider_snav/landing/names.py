@@ -45,10 +45,10 @@ def own_stem(filename: str | int) -> str:
             f"filename={filename!r} must be text. Leave it out for a name of type, contract and window."
         )
     # Stores that copy to publish take *, ? and [ for patterns.
-    if not filename or re.search(r"[/\\*?\[\x00-\x1f]", filename) or filename.startswith("."):
+    if not filename.strip() or re.search(r"[/\\*?\[\x00-\x1f\x7f-\x9f]|^[.\s]|\s$", filename):
         raise SalesNavigatorConfigurationError(
-            f"filename={filename!r} cannot be a file name: no slash, no *, ? or [, no leading dot. Folders"
-            " belong into destination."
+            f"filename={filename!r} cannot be a file name: no slash, no *, ? or [, no leading dot, no blank"
+            " at either end. Folders belong into destination."
         )
     # What the compression adds comes back by itself.
     stem = re.sub(r"\.csv(\.gz|\.zst)?$", "", filename)

@@ -39,7 +39,7 @@ def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
                 "keys is a list that a template made into text. Give the other task's .output instead of a"
                 " template, or the DAG render_template_as_native_obj=True."
             )
-        return _read(storage_path(keys, "keys"))
+        return _read(storage_path(keys, "keys", written=False))
     if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
         raise SalesNavigatorConfigurationError(
             "keys must be a list of mappings, or the URI of a CSV or JSONL object, not"

@@ -338,7 +338,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
         """The associations, the object keys were read from, and the object that was written."""
         inputs, outputs = [ASSOCIATIONS], []
         if isinstance(self.keys, str):
-            inputs.append(stored_data(storage_path(self.keys, "keys")))
+            inputs.append(stored_data(storage_path(self.keys, "keys", written=False)))
         if self._written:
             path, rows = self._written
             outputs.append(stored_data(path, columns=_COLUMNS, rows=rows, files=1))

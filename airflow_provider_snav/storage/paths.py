@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from airflow_provider_snav._compat import AirflowNotFoundException, ObjectStoragePath
 from airflow_provider_snav.api.errors import (
@@ -12,17 +14,26 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorDestinationError,
 )
 
-# Of what is left, an empty variable most likely, Airflow would make a place in the folder the worker runs in.
+# Airflow would take anything else, such as an empty variable, for a place below the worker's current folder.
 _PLACE = re.compile(r"/.*|(file|local)://([^/@]*@)?/.*|(?!(file|local):)[\w.+-]+://.+", re.DOTALL)
+_START = re.compile(r"^[\w.+-]+://([^/@]*@)?")
+_DISK = ("file", "local")
+_BUCKETS = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "adl", "az")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def storage_path(uri: Any, name: str, conn_id: str | None = None) -> ObjectStoragePath:
+def storage_path(
+    uri: Any, name: str, conn_id: str | None = None, *, written: bool = True
+) -> ObjectStoragePath:
     """Read a URI or an absolute path, and resolve its connection here, not in the middle of the work.
+
+    A ``file:`` URI may be percent-encoded, as ``Path.as_uri()`` writes it.
 
     :param name: the argument, for the message.
     :param conn_id: the storage's connection, when the URI does not name it.
-    :raises SalesNavigatorConfigurationError: it is no such text, nothing installed reads its scheme, or its
-        connection does not exist.
+    :param written: a place to write to; its name must then be one every reader finds it by.
+    :raises SalesNavigatorConfigurationError: it is no such text, it has a name under which nothing would be
+        found, nothing installed reads its scheme, or its connection does not exist.
     :raises SalesNavigatorDestinationError: the storage could not be reached.
     """
     text = str(uri) if isinstance(uri, str | PurePath | ObjectStoragePath) else ""
@@ -30,6 +41,12 @@ def storage_path(uri: Any, name: str, conn_id: str | None = None) -> ObjectStora
         raise SalesNavigatorConfigurationError(
             f"{name}={_without_user(uri)!r} is neither a URI nor an absolute path. Give text such as"
             " 's3://conn_id@bucket/folder/'; an empty variable or template looks like this too."
+        )
+    text = _decoded(text)
+    if written and (fault := _fault(text)):
+        raise SalesNavigatorConfigurationError(
+            f"{name}={_without_user(text)!r} cannot be used: {fault}. Files would not be found again"
+            " under the name they were given."
         )
     try:
         path = ObjectStoragePath(text, conn_id=conn_id)
@@ -47,6 +64,40 @@ def storage_path(uri: Any, name: str, conn_id: str | None = None) -> ObjectStora
             f"{name}={_without_user(text)!r} cannot be reached: {type(error).__name__}. Check its connection."
         ) from error
     return path
+
+
+def _decoded(uri: str) -> str:
+    """A ``file:`` URI without percent-encoding; a name that really holds ``%20`` stays if it exists."""
+    path = _START.sub("", uri)
+    if "%" not in path or not uri.startswith("file:"):
+        return uri
+    first, *segments = path.split("/")
+    place = first
+    for segment in segments:
+        decoded = os.fsdecode(unquote_to_bytes(segment))
+        exists = os.path.exists(f"{place}/{segment}")  # noqa: PTH110  # Path's raises where it may not look
+        place = f"{place}/{segment if exists or '/' in decoded else decoded}"
+    return uri.removesuffix(path) + place
+
+
+def _fault(uri: str) -> str | None:
+    """Why a store's library, or a reader, would look for something else than this name."""
+    path = _START.sub("", uri).removesuffix("/")
+    scheme = "file" if uri.startswith("/") else uri.partition(":")[0]
+    if scheme not in _BUCKETS:
+        path = path.removeprefix("/")
+    segments = path.split("/") if path else []
+    if "" in segments:
+        return "two slashes stand side by side, as around an empty variable"
+    if {".", ".."}.intersection(segments):
+        return "it holds '.' or '..'; write the folder out"
+    if any(segment != segment.strip() for segment in segments):
+        return "a name in it begins or ends with a blank"
+    if _CONTROL.search(path):
+        return "it holds a control character"
+    if scheme not in _DISK and (found := re.search(r"[?\\]", path)):
+        return f"storages take {found[0]!r} for something other than a part of a name"
+    return None
 
 
 def _without_user(uri: Any) -> Any:

@@ -266,6 +266,7 @@ def test_a_name_that_ends_as_the_compression_does_is_not_doubled(export: Any, lo
         ({"filename": "a/b.csv"}, "Folders belong into destination"),
         ({"filename": ".mine"}, "no leading dot"),
         ({"filename": ""}, "filename=''"),
+        ({"filename": " mine.csv"}, "no blank at either end"),
         ({"filename": "mine*.csv"}, "filename="),
         ({"filename": "None"}, "is what a template renders to that has nothing to say"),
         ({"filename": "None.csv"}, "is what a template renders to that has nothing to say"),
