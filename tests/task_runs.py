@@ -141,6 +141,7 @@ def ending_of(sandbox: Sandbox, run: Callable[[], Any]) -> Ending:
 
     def normal(text: str) -> str:
         text = re.sub(r" \[x-li-[^\]]*\]", "", text)
+        text = re.sub(r'"(submitted|processing)_at": "[^"]*"', r'"\1_at": "then"', text)
         text = re.sub(r'("submitted_at": )"[^"]*"', r"\1null", text)
         return re.sub(r"\b\d{6}\b", lambda found: numbers.get(found[0], found[0]), text)
 
