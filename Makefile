@@ -33,9 +33,12 @@ AZURITE := azurite@3.37.0
 
 comma := ,
 
-# Compiled while installing: where PYTHONDONTWRITEBYTECODE is set, every Airflow process would
-# otherwise compile all its imports again.
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt
+# Settings for another Python: modules of another project, no bytecode.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PYTHONWARNINGS
+
+# Tools are run as modules: the first line of a script in bin/ cannot name every folder.
+UV = $(BIN)/python demo/uv_like_pip.py
+INSTALL = $(UV) pip install --quiet --compile-bytecode --constraint constraints.txt
 
 .PHONY: help demo up docs test test-system test-ui screenshots test-matrix bench build lint format constraints clean
 
@@ -78,20 +81,20 @@ bench: $(BENCH_STAMP)
 
 build: $(BIN)/uv
 	rm -rf dist
-	$(BIN)/uv build --quiet
+	$(UV) build --quiet
 
 lint: $(TEST_STAMP)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict airflow_provider_snav
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy --strict airflow_provider_snav
 
 format: $(TEST_STAMP)
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 
 # Takes the newest versions that fit together; commit the result once the tests pass on it.
 constraints: $(BIN)/uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
+	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 		--no-annotate --no-header $(foreach extra,$(subst $(comma), ,$(TEST_EXTRAS)),--extra $(extra)) \
 		--group bench --group dev --group ui --output-file constraints.txt
 
@@ -117,8 +120,10 @@ $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || { \
 		echo "This needs Python 3.11 to 3.14, and \"$(PYTHON)\" is $$($(PYTHON) --version 2>/dev/null || echo 'not there')." \
 			"Name another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "\"$(PYTHON)\" cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt uv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 
 clean:
 	rm -rf $(VENV) .matrix .demo demo-output dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

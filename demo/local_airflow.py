@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -28,6 +29,8 @@ T = TypeVar("T")
 EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
 _GUARD = Path(__file__).with_name("guard.py")
 _LOOK_EVERY = 0.2
+# Settings for another Airflow or another Python, and proxies: nothing here leaves the machine.
+_FOREIGN = re.compile("(AIRFLOW|OPENLINEAGE|PYTHON).*|.*_PROXY", re.IGNORECASE)
 
 _HASTE = """\
 from datetime import timedelta
@@ -52,7 +55,7 @@ class LocalAirflow:
     """Is there inside a ``with`` block, and is gone after it, or when the process that began it is.
 
     :param root: a new folder, below which all files lie.
-    :param dags: the DAGs folder.
+    :param dags: the folders DAGs are read from.
     :param port: of the web page and the REST API; 0 takes a free one.
     :param poll_interval: seconds to the first poll of every task; twice that is the longest pause.
     :param temporary: ``root`` goes with the rest.
@@ -65,8 +68,7 @@ class LocalAirflow:
     def __init__(
         self,
         root: Path,
-        dags: Path,
-        *,
+        *dags: Path,
         port: int = 0,
         poll_interval: float = 2,
         temporary: bool = False,
@@ -74,7 +76,7 @@ class LocalAirflow:
     ) -> None:
         self.root = root
         self.url = f"http://{HOST}:{free_port(port)}"
-        self.settings = {"CORE__DAGS_FOLDER": dags, **_service_settings(self.url), **settings}
+        self.settings = {**_service_settings(self.url), **_bundles(dags), **settings}
         self._poll_interval = poll_interval
         self._temporary = [root] if temporary else []
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -167,7 +169,7 @@ class LocalAirflow:
         policy = haste(self._poll_interval, 2 * self._poll_interval)
         (home / "config" / "airflow_local_settings.py").write_text(policy)
         self._environment = airflow_environment(home, **self.settings)
-        airflow(self._environment, "db", "migrate", quiet=True)
+        airflow(self._environment, "db", "migrate")
         for component in self.components:
             self._launch(component)
         wait_for("the API server", self._answers, timeout=90)
@@ -213,15 +215,29 @@ def airflow_environment(home: Path, **settings: object) -> dict[str, str]:
     :param settings: as ``SECTION__NAME=value``.
     """
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))
+        name: value
+        for name, value in os.environ.items()
+        if not is_foreign(name) and not name.startswith("PYTEST_")
     }
+    # Airflow's own defaults for these contain its home, and fail when there is a % in it.
+    folders = {
+        "CORE__DAGS_FOLDER": home / "dags",
+        "CORE__PLUGINS_FOLDER": home / "plugins",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "LOGGING__BASE_LOG_FOLDER": home / "logs",
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": home / "logs" / "dag_processor",
+    }
+    chosen = {**folders, "CORE__LOAD_EXAMPLES": False, **settings}
     return {
         **inherited,
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "NO_PROXY": "127.0.0.1,localhost",
-        **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
+        **{f"AIRFLOW__{name}": str(value) for name, value in chosen.items()},
     }
+
+
+def is_foreign(variable: str) -> bool:
+    """Whether this environment variable is a setting for another Airflow, another Python, or a proxy."""
+    return _FOREIGN.fullmatch(variable) is not None
 
 
 def haste(first: float, longest: float) -> str:
@@ -256,16 +272,16 @@ def contact_keys(number: int) -> str:
     return "\n".join(["instance_id,partner,record_id", *records, ""])
 
 
-def airflow(environment: Mapping[str, str], *arguments: str, quiet: bool = False) -> None:
-    """Run one Airflow command; a quiet one is heard only when it fails.
+def airflow(environment: Mapping[str, str], *arguments: str) -> None:
+    """Run one Airflow command, which is heard only when it fails.
 
     :raises RuntimeError: it failed.
     """
     command = [sys.executable, "-m", "airflow", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=quiet, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = f":\n{done.stdout}\n{done.stderr}" if quiet else "."
-        raise RuntimeError(f"airflow {' '.join(arguments)} failed with exit code {done.returncode}{said}")
+        failed = f"airflow {' '.join(arguments)} failed with exit code {done.returncode}"
+        raise RuntimeError(f"{failed}:\n{done.stdout}\n{done.stderr}")
 
 
 def wait_for(what: str, condition: Callable[[], T | None], *, timeout: float = 60) -> T:
@@ -291,6 +307,16 @@ def free_port(port: int = 0) -> int:
     with socket.create_server((HOST, port)) as listener:
         chosen: int = listener.getsockname()[1]
     return chosen
+
+
+def _bundles(folders: Iterable[Path]) -> dict[str, object]:
+    """The setting by which Airflow reads DAGs from these folders."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": f"folder-{number}", "classpath": local, "kwargs": {"path": str(folder)}}
+        for number, folder in enumerate(folders, 1)
+    ]
+    return {"DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
 
 
 def _service_settings(url: str) -> dict[str, object]:

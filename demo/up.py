@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,16 +22,23 @@ from local_airflow import EXAMPLES, LocalAirflow, contact_keys, example_variable
 
 from airflow_provider_snav.sandbox.server import Sandbox
 
+FAILING = Path(__file__).with_name("dags")
 HOME = EXAMPLES.parent / ".demo" / "up"
 WELCOME = """
     {}
 
-There is no login: whoever can use this machine is an administrator. All example DAGs are there. Those with a
-schedule have just begun their latest run; the button Trigger starts any of them.
+There is no login: whoever can use this machine is an administrator. All example DAGs are there, with the tag
+linkedin. Those with a schedule have just begun their latest run; the button Trigger starts any of them.
 
+History         a backfill of snav_activity_daily runs through the last fortnight, in about two minutes
+A failure       snav_fails_on_purpose: the end of its task's log is what a failure looks like
 Files land in   {}
 Sandbox         {} (connection snav_default)
 Stop            Ctrl-C
+"""
+GOODBYE = """
+All ended. The landed files are in {0}/lake,
+Airflow's logs and database in {0}, until the next start.
 """
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -55,15 +63,35 @@ def tour(home: Path, *, port: int = 0, **sandbox_settings: Any) -> Iterator[Tour
     lake = home / "lake"
     lake.mkdir(parents=True)
     (lake / "contact_keys.csv").write_text(contact_keys(250))
-    with Sandbox(**sandbox_settings) as sandbox, LocalAirflow(home, EXAMPLES, port=port) as airflow:
+    with Sandbox(**sandbox_settings) as sandbox, LocalAirflow(home, EXAMPLES, FAILING, port=port) as airflow:
         airflow.add_connection("snav_default", sandbox.connection_json())
-        airflow.add_variables(example_variables(sandbox, lake.as_uri()))
-        for example in EXAMPLES.glob("*.py"):
+        airflow.add_variables(example_variables(sandbox, str(lake)))
+        for example in (*EXAMPLES.glob("*.py"), *FAILING.glob("*.py")):
             path = f"dags/{example.stem}"
             wait_for(f"{path} to be read", lambda: airflow.knows(path))  # noqa: B023
             # Not before it has its connection: those with a schedule now run once.
             airflow.call("PATCH", path, {"is_paused": False})
         yield Tour(airflow, sandbox, lake)
+
+
+def seed(airflow: LocalAirflow) -> None:
+    """Begin runs that leave something to look at: a fortnight of history, and a failure."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first, last = (midnight - timedelta(days=days) for days in (16, 3))
+    backfill = {"dag_id": "snav_activity_daily", "from_date": first.isoformat(), "to_date": last.isoformat()}
+
+    def backfilled() -> bool:
+        try:
+            airflow.call("POST", "backfills", {**backfill, "max_active_runs": 3})
+        except RuntimeError as error:
+            # SQLite has one writer at a time, and Airflow does not wait here.
+            if "locked" not in str(error):
+                raise
+            return False
+        return True
+
+    wait_for("the backfill to begin", backfilled)
+    airflow.call("POST", "dags/snav_fails_on_purpose/dagRuns", {"logical_date": midnight.isoformat()})
 
 
 def main() -> int:
@@ -75,14 +103,15 @@ def main() -> int:
         with _alone(home):
             shutil.rmtree(home, ignore_errors=True)
             print("Starting Airflow and the sandbox: about half a minute ...", flush=True)
-            # An analytics export takes 6 seconds, a CRM validation 27.
-            with tour(home, port=port, speed=200) as there:
+            # An analytics export takes 2 seconds, a CRM validation 9.
+            with tour(home, port=port, speed=600) as there:
+                seed(there.airflow)
                 print(WELCOME.format(there.airflow.url, there.lake, there.sandbox.base_url), flush=True)
                 while True:
                     time.sleep(1)
                     there.airflow.check()
     except KeyboardInterrupt:
-        print("\nAll ended.")
+        print(GOODBYE.format(home))
         return 0
     except (OSError, RuntimeError, TimeoutError) as error:
         print(f"{error}\nThe logs are in {home}.", file=sys.stderr)

@@ -13,6 +13,9 @@ from airflow.providers.common.compat.sdk import Asset, dag, task
 
 
 @dag(
+    dag_display_name="Sales Navigator: what landed, file by file",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
     schedule=[Asset("snav_activity")],
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     default_args={"retries": 2},

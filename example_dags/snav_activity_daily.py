@@ -19,6 +19,9 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
 
 
 @dag(
+    dag_display_name="Sales Navigator: activity, every day",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
     # Every run has an interval of one day; Airflow 3's plain "@daily" would have an empty one.
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),

@@ -15,6 +15,9 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
 
 
 @dag(
+    dag_display_name="Sales Navigator: activity of the days you name",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
     schedule=None,
     default_args={"retries": 2},
     params={

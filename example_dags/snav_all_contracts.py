@@ -22,6 +22,9 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
 
 
 @dag(
+    dag_display_name="Sales Navigator: activity of every contract",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,

@@ -19,6 +19,9 @@ STALE_CONTACTS = Asset("snav_stale_contacts")
 
 
 @dag(
+    dag_display_name="Sales Navigator: CRM records gone stale",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
     schedule="@weekly",
     start_date=pendulum.datetime(2026, 1, 4, tz="UTC"),
     catchup=False,

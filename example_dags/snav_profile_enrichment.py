@@ -12,7 +12,13 @@ from airflow.providers.common.compat.sdk import dag
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorProfileAssociationsOperator
 
 
-@dag(schedule=None, default_args={"retries": 2})
+@dag(
+    dag_display_name="Sales Navigator: the members behind CRM contacts",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
+    schedule=None,
+    default_args={"retries": 2},
+)
 def snav_profile_enrichment():
     SalesNavigatorProfileAssociationsOperator(
         task_id="enrich",

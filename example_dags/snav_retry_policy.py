@@ -42,6 +42,9 @@ POLICY = ExceptionRetryPolicy(
 
 
 @dag(
+    dag_display_name="Sales Navigator: activity outcomes, with a retry policy",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
     schedule="@daily",
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,

@@ -18,6 +18,9 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
 
 
 @dag(
+    dag_display_name="Sales Navigator: seats, every week",
+    doc_md=__doc__,
+    tags=["linkedin", "sales-navigator"],
     schedule="0 12 * * MON",
     start_date=pendulum.datetime(2026, 1, 5, tz="UTC"),
     catchup=False,

@@ -16,10 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import registry  # noqa: F401  # remembers the proxies that are dropped below
+from local_airflow import is_foreign
 
 # Airflow reads its settings once, on the first import, so they are set before anything here can
-# import it. The developer's own settings are dropped first: they may name a real database.
-for _name in [name for name in os.environ if name.startswith("AIRFLOW_") or name.lower().endswith("_proxy")]:
+# import it. The developer's own settings are dropped first: they may name a real database, and modules
+# of PYTHONPATH may be another Airflow's settings.
+_PYTHONPATH = [Path(each).resolve() for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+sys.path[:] = [each for each in sys.path if Path(each).resolve() not in _PYTHONPATH]
+for _name in [name for name in os.environ if is_foreign(name)]:
     del os.environ[_name]
 
 _HOME = Path(tempfile.mkdtemp(prefix="snav-airflow-"))

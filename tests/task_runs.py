@@ -123,7 +123,7 @@ def deferred(make: Task, store: Store | None = None, **run: Any) -> Any:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a task ended: its jobs numbered from 1, without LinkedIn's request ids and the times of submission."""
+    """How a task ended: its jobs numbered from 1, without LinkedIn's request ids and submission times."""
 
     jobs: int
     export: Any = None

@@ -5,16 +5,17 @@ it, two windows that do not overlap share none, and the halves of a window make 
 Rows also lie on the first and on the last millisecond of each hour (of each day, for seats),
 where a boundary that is off by one gains or loses a row.
 
-Only the Activity and the CRM validation files are documented. Of ActivityOutcome the first two
-columns are known and no value of the second; of Seat nothing is. There, columns named
-``undocumented…`` and the value ``SANDBOX_PLACEHOLDER`` stand for what LinkedIn does not publish:
-read such files by their header, and expect neither from LinkedIn.
+LinkedIn documents the columns of the Activity and the CRM validation files only. Of ActivityOutcome the
+first two columns are known and no value of the second; of Seat, the contents in one sentence. Every other
+column here is invented and begins with ``sandbox_``; every invented literal begins with ``SANDBOX_``. They
+are there to write a loader against, which must read LinkedIn's files by their header.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,6 @@ from hashlib import blake2b
 
 from airflow_provider_snav.sandbox.clock import DAY_MS, HOUR_MS
 
-PLACEHOLDER = "SANDBOX_PLACEHOLDER"
 ACTIVITY_TYPES = (
     "SAVED_LEAD",
     "SAVED_ACCOUNT",
@@ -35,7 +35,18 @@ ACTIVITY_TYPES = (
     "CONNECTION_MADE",
 )
 _TYPES_WITHOUT_LEAD = ("SAVED_ACCOUNT", "SEARCH_PERFORMED")
-_SEATS = 5
+# One for each instant of a day. They hold what a loader has to survive.
+_SEAT_HOLDERS = (
+    "Ada Sandbox",
+    "Sandbox, Grace",
+    'Edsger "Ed" Sandbox',
+    "Zoë Sandbox-Łuk",
+    "Barbara O'Sandbox",
+    "Alan Sandbox\n(second line)",
+)
+_SEAT_STATUSES = ("SANDBOX_STATUS_1", "SANDBOX_STATUS_2")
+_INMAIL_OUTCOMES = ("SANDBOX_INMAIL_ACCEPTED", "SANDBOX_INMAIL_REJECTED")
+_OTHER_OUTCOME = "SANDBOX_OTHER_OUTCOME"
 _OUTCOME_DELAY_HOURS = 3
 # Enough for 256 KiB of the shortest rows: with smaller blocks the server, not the reader, is measured.
 _BLOCK_ROWS = 4096
@@ -133,6 +144,12 @@ def _period(action: Action, urn: str, index: int) -> tuple[int, ...]:
     return (begin, *between, begin + period - 1)
 
 
+def _place(action: Action, urn: str, at: int) -> int:
+    """Which of the six instants of its hour (or day) this is, from 0."""
+    six = _period(action, urn, at // _SCHEMAS[action].period)
+    return bisect_left(six, at) % len(six)
+
+
 def _digest(*parts: object) -> bytes:
     return blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
 
@@ -145,23 +162,50 @@ def _activity_id(contract: str, at: int) -> str:
     return _digest(contract, at).hex()
 
 
+def _created_at(at: int) -> str:
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%m-%d-%Y %H:%M:%S")
+
+
+def _activity_type(contract: str, at: int) -> str:
+    return ACTIVITY_TYPES[_number("activity", contract, at) % len(ACTIVITY_TYPES)]
+
+
+def _seat_id(number: int) -> int:
+    return 1000 + number % len(_SEAT_HOLDERS)
+
+
 def _activity(contract: str, at: int) -> tuple[object, ...]:
     draw = _number("activity", contract, at)
-    activity_type = ACTIVITY_TYPES[draw % len(ACTIVITY_TYPES)]
+    activity_type = _activity_type(contract, at)
     lead = "" if activity_type in _TYPES_WITHOUT_LEAD else f"AE{draw:016x}"
-    created_at = datetime.fromtimestamp(at // 1000, UTC).strftime("%m-%d-%Y %H:%M:%S")
-    return (_activity_id(contract, at), activity_type, created_at, 1000 + draw % _SEATS, lead)
+    return (_activity_id(contract, at), activity_type, _created_at(at), _seat_id(draw), lead)
 
 
 def _activity_outcome(contract: str, at: int) -> tuple[object, ...]:
     # An outcome comes after its activity, so it may refer to one outside its own window.
     activities = _period(Action.ACTIVITY, contract, at // HOUR_MS - _OUTCOME_DELAY_HOURS)
-    activity = activities[_number("outcome", contract, at) % len(activities)]
-    return (_activity_id(contract, activity), PLACEHOLDER, f"{PLACEHOLDER} {at}")
+    activity = activities[_place(Action.ACTIVITY_OUTCOME, contract, at)]
+    draw = _number("outcome", contract, at)
+    of_inmail = _activity_type(contract, activity) == "INMAIL_SENT"
+    outcome_type = _INMAIL_OUTCOMES[draw % len(_INMAIL_OUTCOMES)] if of_inmail else _OTHER_OUTCOME
+    comment = f"Invented, number {draw % 1000}"
+    return (_activity_id(contract, activity), outcome_type, _created_at(at), comment)
 
 
-def _seat(_contract: str, at: int) -> tuple[object, ...]:
-    return (f"{PLACEHOLDER} {at}", f'{PLACEHOLDER} "quoted", with a comma\nand a second line')
+def _seat(contract: str, at: int) -> tuple[object, ...]:
+    day = at // DAY_MS
+    number = _place(Action.SEAT, contract, at)
+    parts = [_number("index", contract, day, number, part) % 251 / 10 for part in range(4)]
+    return (
+        datetime.fromtimestamp(at // 1000, UTC).date(),
+        _seat_id(number),
+        _SEAT_HOLDERS[number],
+        f"seat-{_seat_id(number)}@example.com",
+        _SEAT_STATUSES[number == 0],
+        round(sum(parts), 1),
+        *parts,
+        150 + 40 * number + day % 1000,
+    )
 
 
 def _crm_record(crm_instance: str, at: int) -> tuple[object, ...]:
@@ -169,14 +213,26 @@ def _crm_record(crm_instance: str, at: int) -> tuple[object, ...]:
     return (_digest("record", crm_instance, at).hex(), "CONTACT", at, at)
 
 
+_SEAT_COLUMNS = (
+    "sandbox_date",
+    "sandbox_seatId",
+    "sandbox_name",
+    "sandbox_email",
+    "sandbox_status",
+    "sandbox_socialSellingIndex",
+    *(f"sandbox_socialSellingIndex{part}" for part in range(1, 5)),
+    "sandbox_totalConnections",
+)
 _SCHEMAS = {
     Action.ACTIVITY: _Schema(
         ("activityId", "activityType", "createdAt", "seatId", "memberIdentityKey"), _activity, free_text=4
     ),
     Action.ACTIVITY_OUTCOME: _Schema(
-        ("activityId", "activityType", "undocumented1"), _activity_outcome, free_text=2
+        ("activityId", "activityType", "sandbox_occurredAt", "sandbox_comment"),
+        _activity_outcome,
+        free_text=3,
     ),
-    Action.SEAT: _Schema(("undocumented1", "undocumented2"), _seat, free_text=1, period=DAY_MS),
+    Action.SEAT: _Schema(_SEAT_COLUMNS, _seat, free_text=2, period=DAY_MS),
     Action.CRM_VALIDATION: _Schema(
         ("crmId", "crmRecordType", "expiredAt", "createdAt"), _crm_record, free_text=0
     ),

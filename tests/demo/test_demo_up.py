@@ -50,7 +50,8 @@ def assert_ended(processes: list[psutil.Process]) -> None:
 
 
 def test_an_example_runs_when_triggered_and_ctrl_c_ends_everything(tmp_path: Path) -> None:
-    home = tmp_path / "up"
+    # A folder as people name them; most of these characters mean something in a URI.
+    home = tmp_path / "Mein Ordner é 100% a#b" / "up"
     with started(home) as up, requests.Session() as http:
         http.trust_env = False
         url = read_until(up, r"http://127\.0\.0\.1:\d+")
@@ -63,11 +64,16 @@ def test_an_example_runs_when_triggered_and_ctrl_c_ends_everything(tmp_path: Pat
             return state if state in ("success", "failed") else None
 
         assert wait_for("the run to end", ended) == "success"
+        failure = f"{url}/api/v2/dags/snav_fails_on_purpose/dagRuns"
+        assert wait_for("the failure", lambda: http.get(failure).json()["dag_runs"][0]["state"] == "failed")
+        backfill = f"{url}/api/v2/dags/snav_activity_daily/dagRuns?run_type=backfill"
+        assert http.get(backfill).json()["total_entries"] == 14
         [landed] = (home / "lake" / "profiles").iterdir()
         assert len(landed.read_text().splitlines()) == 250
         processes = psutil.Process(up.pid).children(recursive=True)
         assert len(processes) > 5
         os.killpg(up.pid, signal.SIGINT)
+        assert read_until(up, "landed files are in .*") == f"landed files are in {home}/lake,"
         assert up.wait(60) == 0
     assert_ended(processes)
     with pytest.raises(requests.ConnectionError):

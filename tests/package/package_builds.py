@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry import registry_environment
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 UV = Path(sys.executable).with_name("uv")
 
@@ -27,6 +29,7 @@ def build(folder: Path) -> Built:
     """Build all three."""
     # Without --wheel or --sdist, uv builds the sdist and from that the wheel.
     for arguments in (["--out-dir", folder], ["--wheel", "--out-dir", folder / "direct"]):
-        subprocess.run([UV, "build", "--quiet", *arguments, ROOT], check=True, capture_output=True)
+        command = [UV, "build", "--quiet", *arguments, ROOT]
+        subprocess.run(command, env=registry_environment(), check=True, capture_output=True)
     wheel, sdist, direct = (next(folder.glob(kind)) for kind in ("*.whl", "*.tar.gz", "direct/*.whl"))
     return Built(wheel, sdist, direct)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from package_builds import ROOT, UV, Built
+from registry import registry_environment
 
 from airflow_provider_snav import __version__
 
@@ -23,13 +23,10 @@ class Environment:
 
     def run(self, *command: str | Path) -> str:
         """What a command prints."""
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))
-        }
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**clean, "AIRFLOW_HOME": str(self.folder / "airflow")},
+            env={**registry_environment(), "AIRFLOW_HOME": str(self.folder / "airflow")},
             capture_output=True,
             text=True,
             check=False,

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_snav.sandbox.data import ACTIVITY_TYPES, Action, CsvFile, files, instants
 
+DOCS_SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 CONTRACT = "urn:li:contract:123456"
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -78,18 +80,32 @@ def test_the_time_of_an_activity_is_utc_to_the_second_with_the_month_first() -> 
     assert [row["createdAt"] for row in _rows(Action.ACTIVITY, START, START + DAY - 1)] == expected
 
 
-def test_an_outcome_belongs_to_an_activity_and_invents_no_literal() -> None:
+def test_an_outcome_belongs_to_one_activity_and_has_no_literal_of_linkedins() -> None:
     outcomes = _rows(Action.ACTIVITY_OUTCOME, START, START + DAY - 1)
-    activities = {row["activityId"] for row in _rows(Action.ACTIVITY, START - DAY, START + DAY - 1)}
-    assert list(outcomes[0]) == ["activityId", "activityType", "undocumented1"]
-    assert {row["activityId"] for row in outcomes} <= activities
-    assert {row["activityType"] for row in outcomes} == {"SANDBOX_PLACEHOLDER"}
+    activities = _rows(Action.ACTIVITY, START - DAY, START + DAY - 1)
+    types = {row["activityId"]: row["activityType"] for row in activities}
+    documented, invented = list(outcomes[0])[:2], list(outcomes[0])[2:]
+    assert documented == ["activityId", "activityType"]
+    assert all(column.startswith("sandbox_") for column in invented)
+    assert len({row["activityId"] for row in outcomes}) == len(outcomes)
+    for row in outcomes:
+        of_inmail = types[row["activityId"]] == "INMAIL_SENT"
+        assert row["activityType"].startswith("SANDBOX_INMAIL_" if of_inmail else "SANDBOX_OTHER_")
 
 
-def test_a_seat_export_cannot_be_mistaken_for_linkedins() -> None:
-    for row in _rows(Action.SEAT, START, START + DAY - 1):
-        assert all(column.startswith("undocumented") for column in row)
-        assert all(value.startswith("SANDBOX_PLACEHOLDER") for value in row.values())
+def test_a_seat_export_has_each_seat_once_a_day_and_cannot_be_mistaken_for_linkedins() -> None:
+    rows = _rows(Action.SEAT, START, START + 3 * DAY - 1)
+    assert all(column.startswith("sandbox_") for column in rows[0])
+    assert all(row["sandbox_status"].startswith("SANDBOX_") for row in rows)
+    assert all(row["sandbox_email"].endswith("@example.com") for row in rows)
+    keys = [(row["sandbox_date"], row["sandbox_seatId"]) for row in rows]
+    assert len(set(keys)) == len(keys) == 3 * len({row["sandbox_name"] for row in rows})
+
+
+def test_the_seats_of_activities_are_those_of_seat_exports() -> None:
+    activities = _rows(Action.ACTIVITY, START, START + DAY - 1)
+    seats = _rows(Action.SEAT, START, START + DAY - 1)
+    assert {row["seatId"] for row in activities} == {row["sandbox_seatId"] for row in seats}
 
 
 def test_a_crm_record_has_the_documented_columns_and_times_in_milliseconds() -> None:
@@ -110,7 +126,9 @@ def test_contracts_do_not_share_rows() -> None:
 
 def test_a_window_without_rows_has_a_file_with_the_header_only() -> None:
     [file] = _files(Action.SEAT, START + 1, START + 1)
-    assert (file.rows, file.read()) == (0, b"undocumented1,undocumented2\n")
+    assert file.rows == 0
+    assert file.read().count(b"\n") == 1
+    assert file.read().startswith(b"sandbox_date,")
 
 
 @pytest.mark.parametrize(("action", "parts"), [(Action.ACTIVITY, 1), (Action.CRM_VALIDATION, 3)])
@@ -122,3 +140,18 @@ def test_only_a_crm_export_comes_in_parts(action: Action, parts: int) -> None:
     assert b"".join(file.read().removeprefix(header + b"\n") for file in cut) == whole.read().removeprefix(
         header + b"\n"
     )
+
+
+# The names in the docs: a reader who has only the file must see what is invented.
+SAMPLES = {
+    "sandbox-activity.csv": Action.ACTIVITY,
+    "sandbox-activity-outcome-invented-columns.csv": Action.ACTIVITY_OUTCOME,
+    "sandbox-seat-invented-columns.csv": Action.SEAT,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_samples_of_the_docs_are_what_the_sandbox_exports(name: str) -> None:
+    day = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * 1000
+    [file] = _files(SAMPLES[name], day, day + DAY - 1)
+    assert (DOCS_SAMPLES / name).read_bytes() == file.read()

@@ -8,7 +8,6 @@ as fate does, with ``kill -9``.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,19 +32,13 @@ class Deployment(LocalAirflow):
         root = Path(tempfile.mkdtemp(prefix="snav-system-"))
         # PostgreSQL may run as another user, whose folder is below.
         root.chmod(0o711)
-        local = "airflow.dag_processing.bundles.local.LocalDagBundle"
-        bundles = [
-            {"name": f"folder-{number}", "classpath": local, "kwargs": {"path": str(each)}}
-            for number, each in enumerate(dags, 1)
-        ]
         super().__init__(
             root,
-            root,
+            *dags,
             poll_interval=0.5,
             temporary=True,
             # Airflow never gives the slot of a killed local worker back.
             CORE__PARALLELISM=12,
-            DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles),
             SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=0.2,
             # How soon a killed worker and a killed triggerer are noticed; by default after 300 and 30 s.
             SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT=8,
