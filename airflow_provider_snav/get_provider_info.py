@@ -95,6 +95,15 @@ def get_provider_info() -> dict[str, object]:
                         ),
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
+                    "expires_at": {
+                        "label": "Member access token expires at",
+                        "description": (
+                            "When the member access token ends, as text such as 2026-12-31T08:00:00Z or in "
+                            "epoch seconds. Tasks warn in the 14 days before. With the client id and secret "
+                            "LinkedIn can be asked instead."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "token_url": {
                         "label": "OAuth token URL",
                         "description": (

@@ -198,6 +198,7 @@ def test_the_connection_form_shows_our_labels_and_hides_what_the_connection_does
     assert list(form["extra_fields"]) == [
         "client_secret",
         "refresh_token",
+        "expires_at",
         "token_url",
         "download_hosts",
         "http_timeout",

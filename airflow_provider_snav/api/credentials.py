@@ -92,13 +92,14 @@ class Grant:
             method="POST",
             target=self.token_url,
             body=urlencode(self.form).encode(),
-            parse=_minted,
+            parse=minted,
             credential=None,
             hint=_REFUSED[self.credential],
         )
 
 
-def _minted(answer: Response) -> Minted:
+def minted(answer: Response) -> Minted:
+    """Read an answer of the token endpoint."""
     body: Mapping[str, Any] = answer.json()
     token = body["access_token"]
     # What cannot stand in a header would be shown by the HTTP library's complaint about it.

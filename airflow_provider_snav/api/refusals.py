@@ -18,6 +18,8 @@ from airflow_provider_snav.api.wire import Call, NoAnswer, Reply, Response, Toke
 GONE = (404, 410)
 """The statuses of what is not there, or no more."""
 
+_SECRETS = ("client_secret", "refresh_token", "code", "token")
+
 
 def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesNavigatorError:
     """The typed error for an answer that is not 2xx, or for none at all."""
@@ -58,7 +60,7 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
 def _secrets(call: Call[Any], token: Token | None) -> list[str]:
     """What was sent and must not come back in a message."""
     form = parse_qsl(call.body.decode()) if isinstance(call.body, bytes) else []
-    sent = [value for name, value in form if name in ("client_secret", "refresh_token")]
+    sent = [value for name, value in form if name in _SECRETS]
     sent += [token.value] if token else []
     # Sent in this form, it may be echoed in this form.
     return sent + [quoted for value in sent if (quoted := quote_plus(value)) != value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorHostError
+from airflow_provider_snav.api.windows import LEAST_MILLISECONDS, parse_time
 
 DEFAULT_BASE_URL = "https://api.linkedin.com/v2"
 DEFAULT_TOKEN_URL = "https://www.linkedin.com/oauth/v2/accessToken"
@@ -79,6 +81,7 @@ class Settings:
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
+    expires_at: dt.datetime | None = None
     token_url: str = DEFAULT_TOKEN_URL
     download_hosts: frozenset[str] = frozenset()
     http_timeout: float = DEFAULT_TIMEOUT
@@ -102,6 +105,7 @@ class Settings:
             client_id=login or None,
             client_secret=_secret(extra.get("client_secret"), "client_secret"),
             refresh_token=_secret(extra.get("refresh_token"), "refresh_token"),
+            expires_at=_moment(extra.get("expires_at")),
             token_url=str(extra.get("token_url") or DEFAULT_TOKEN_URL),
             download_hosts=_hosts(extra.get("download_hosts")),
             http_timeout=_seconds(extra.get("http_timeout")),
@@ -115,6 +119,20 @@ class Settings:
             )
         Origin.of(settings.token_url, "The connection's token_url")
         return settings
+
+    @property
+    def authorization_url(self) -> str | None:
+        """The page on which a member consents; None where ``token_url`` is not LinkedIn's path."""
+        return self._beside_token_url("authorization")
+
+    @property
+    def introspection_url(self) -> str | None:
+        """Where LinkedIn tells about a token, likewise."""
+        return self._beside_token_url("introspectToken")
+
+    def _beside_token_url(self, name: str) -> str | None:
+        folder, _, last = self.token_url.rpartition("/")
+        return f"{folder}/{name}" if last == "accessToken" else None
 
     def check_download(self, url: str) -> None:
         """Refuse a download URL that is not LinkedIn's, the API's own host or one the connection names.
@@ -141,6 +159,23 @@ def _secret(value: Any, name: str) -> str | None:
             " characters outside ASCII. Copy it again."
         )
     return value
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    if value in (None, ""):
+        return None
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(int(value))
+        if isinstance(value, str) and value.strip().isdecimal() and int(value) < LEAST_MILLISECONDS:
+            # OAuth counts in seconds.
+            value = int(value) * 1000
+        return parse_time(value, "expires_at")
+    except (SalesNavigatorConfigurationError, OverflowError, ValueError):
+        raise SalesNavigatorConfigurationError(
+            f"The connection's expires_at={value!r} is not a time. Give epoch seconds, or text such as"
+            " '2026-12-31T08:00:00Z'."
+        ) from None
 
 
 def _hosts(value: Any) -> frozenset[str]:

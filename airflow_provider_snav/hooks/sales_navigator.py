@@ -31,13 +31,13 @@ from airflow_provider_snav.api.associations import (
     ProfileAssociation,
     ProfileAssociationKey,
 )
-from airflow_provider_snav.api.credentials import Grant, Minted, has_own, offer
+from airflow_provider_snav.api.credentials import Grant, Minted, offer
 from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
     SalesNavigatorNotFoundError,
     SalesNavigatorPartialError,
 )
-from airflow_provider_snav.api.exchange import RetryPolicy, exchange, open_download
+from airflow_provider_snav.api.exchange import RetryPolicy, open_download
 from airflow_provider_snav.api.models import (
     DOCUMENTED_CRM_INSTANCE,
     Contract,
@@ -47,12 +47,14 @@ from airflow_provider_snav.api.models import (
     crm_instance_urn,
     is_documented_crm_instance,
 )
+from airflow_provider_snav.api.oauth import TokenStatus, exchange_telling_expiry, token_status
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.steps import Finished, resume
 from airflow_provider_snav.api.windows import Time, Window, parse_time
-from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Request, Sleep, Step
+from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Request, Sleep, Step, Token
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
+from airflow_provider_snav.hooks.credential_checks import check_credentials
 from airflow_provider_snav.hooks.lookups import forget, look_up, not_found
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import Download, RequestsTransport, StreamedResponse
@@ -77,7 +79,7 @@ class _Hook(BaseHook):
         self.snav_conn_id = snav_conn_id
 
     def _exchange(self, call: Call[T], settings: Settings) -> Generator[Step, Reply, T]:
-        return exchange(call, settings.base_url, self.retry_policy, random.random)
+        return exchange_telling_expiry(call, settings, self.retry_policy, now(), random.random)
 
     def _contracts(
         self, settings: Settings, reporting_access_only: bool
@@ -243,27 +245,25 @@ class SalesNavigatorHook(_Hook):
         The member token lists the contracts; the application's credentials mint a token.
         """
         try:
-            checks = {
-                credential: self._check(credential)
-                for credential in Credential
-                if has_own(self.settings, credential)
-            }
+            checks = check_credentials(self)
         except SalesNavigatorError as error:
             return False, str(error)
         if not checks:
             return False, "The connection has neither a member token nor an OAuth client id and secret."
-        return all(works for works, _ in checks.values()), " ".join(said for _, said in checks.values())
+        return all(check.works for check in checks), " ".join(check.said for check in checks)
 
-    def _check(self, credential: Credential) -> tuple[bool, str]:
-        try:
-            if credential is Credential.APPLICATION:
-                get_token(offer(self.settings, credential), None, self._mint)
-                return True, "The OAuth client id and secret mint application tokens."
-            contracts = self.list_contracts()
-        except SalesNavigatorError as error:
-            return False, str(error)
-        reporting = sum(contract.has_reporting_access for contract in contracts)
-        return True, f"The member token sees {len(contracts)} contracts, {reporting} with reporting access."
+    def token_status(self) -> TokenStatus:
+        """Whether the member token is active, when it expires, and its scopes. Document: token-introspection.
+
+        LinkedIn is asked if the connection has client id and secret, else its ``expires_at`` is read.
+
+        :raises SalesNavigatorConfigurationError: the connection has neither.
+        """
+        return self._drive(token_status(self.settings, now(), random.random))
+
+    def get_token(self, credential: Credential, refused: Token | None = None) -> Token:
+        """The token a call of this family would send, minted if need be."""
+        return get_token(offer(self.settings, credential), refused, self._mint)
 
     def run(self, call: Call[T]) -> T:
         """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
@@ -294,7 +294,7 @@ class SalesNavigatorHook(_Hook):
                 case Request():
                     reply = self._transport.send(step)
                 case NeedToken(credential, refused):
-                    reply = get_token(offer(self.settings, credential), refused, self._mint)
+                    reply = self.get_token(credential, refused)
                 case Sleep(seconds, reason):
                     self.log.info("Waiting %.1f s: %s", seconds, reason)
                     time.sleep(seconds)

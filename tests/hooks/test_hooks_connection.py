@@ -201,8 +201,10 @@ def test_the_two_hooks_offer_the_same_calls() -> None:
         "get_profile_association",
         "get_ui_field_behaviour",
         "get_sales_access_token",
+        "get_token",
         "iter_profile_associations",
         "settings",
         "test_connection",
+        "token_status",
     }
     assert calls(SalesNavigatorAsyncHook) <= calls(SalesNavigatorHook)

@@ -291,7 +291,7 @@ def test_a_dead_member_token_that_nothing_renews_is_sent_once(
     spoil(snav_sandbox)
     with pytest.raises(SalesNavigatorAuthenticationError, match=f"serviceErrorCode {code}.*refresh_token"):
         ask("list_contracts")
-    assert counts(snav_sandbox) == {CallKind.CONTRACTS: 1, CallKind.TOKEN: 0}
+    assert counts(snav_sandbox) == {CallKind.CONTRACTS: 1, CallKind.TOKEN: 0, CallKind.INTROSPECTION: 1}
 
 
 @pytest.mark.parametrize("ending", ["expired", "revoked"])

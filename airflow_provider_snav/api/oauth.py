@@ -1,0 +1,212 @@
+"""A member's consent, the first token it gives, and what LinkedIn tells about a token.
+
+Documents, below LinkedIn's shared/authentication: authorization-code-flow and token-introspection. How a
+connection renews a token by itself is in :mod:`~airflow_provider_snav.api.credentials`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from airflow_provider_snav.api.credentials import Minted, minted
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorAuthenticationError,
+    SalesNavigatorConfigurationError,
+    SalesNavigatorError,
+)
+from airflow_provider_snav.api.exchange import RetryPolicy, exchange
+from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Response, Step, Token
+
+MEMBER_SCOPES = ("r_sales_nav_analytics", "r_sales_nav_display")
+"""All scopes of a member token (getting-access). Other scopes later would revoke the earlier tokens."""
+
+SOON = dt.timedelta(days=14)
+"""How long before its end a member token should be replaced."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """What is known of a token.
+
+    :param active: whether LinkedIn accepts it now; None where nobody says so.
+    :param expires_at: when it ends, or has ended; None where nobody says so.
+    :param scopes: of a member token, as LinkedIn lists them; empty where nobody says so.
+    :param status: LinkedIn's ``active``, ``expired`` or ``revoked``, if LinkedIn was asked.
+    :param auth_type: LinkedIn's ``3L`` (member) or ``2L`` (application), if LinkedIn was asked.
+    """
+
+    active: bool | None = None
+    expires_at: dt.datetime | None = None
+    scopes: tuple[str, ...] = ()
+    status: str | None = None
+    auth_type: str | None = None
+
+    @classmethod
+    def from_wire(cls, body: Mapping[str, Any]) -> TokenStatus:
+        """Read an answer of token introspection, whose times are epoch seconds."""
+        expires_at = body.get("expires_at")
+        return cls(
+            active=bool(body["active"]),
+            expires_at=None if expires_at is None else dt.datetime.fromtimestamp(int(expires_at), dt.UTC),
+            scopes=tuple(str(body.get("scope") or "").replace(",", " ").split()),
+            status=body.get("status"),
+            auth_type=body.get("auth_type"),
+        )
+
+    @property
+    def is_of_another_application(self) -> bool:
+        """LinkedIn answers this, and nothing more, about a token of another application."""
+        return self.active is False and self.status is None and self.expires_at is None
+
+    def ends_soon(self, now: dt.datetime) -> bool:
+        """Whether less than 14 days are left. An application token always ends soon, and is not meant."""
+        return bool(self.expires_at and self.expires_at - now < SOON and self.auth_type != "2L")
+
+    def days_left(self, now: dt.datetime) -> int | None:
+        """Whole days until the token ends, below zero afterwards; None where its end is unknown."""
+        return None if self.expires_at is None else (self.expires_at - now) // dt.timedelta(days=1)
+
+    def sentence(self, now: dt.datetime) -> str:
+        """When the token ends or has ended, in one sentence; empty where that is unknown."""
+        if self.status == "revoked":
+            return "LinkedIn says that it was revoked."
+        if self.expires_at is None:
+            return ""
+        length = abs(self.expires_at - now)
+        count, unit = (length.days, "day") if length.days else (length.seconds // 3600, "hour")
+        distance = f"{count} {unit}{'' if count == 1 else 's'}"
+        day = f"{self.expires_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+        if self.expires_at > now:
+            return f"It expires on {day}, in {distance}."
+        return f"It expired on {day}, {distance} ago."
+
+
+UNKNOWN = TokenStatus()
+
+
+def authorization_url(page: str, client_id: str, redirect_uri: str, scopes: Sequence[str], state: str) -> str:
+    """The address to open in the member's browser.
+
+    :param page: the connection's ``authorization_url``.
+    """
+    asked = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "state": state,
+        "scope": " ".join(scopes),
+    }
+    return f"{page}?{urlencode(asked, quote_via=quote)}"
+
+
+def exchange_code(
+    token_url: str, client_id: str, client_secret: str, redirect_uri: str, code: str
+) -> Call[Minted]:
+    """Exchange an authorization code for the first token. Document: authorization-code-flow, step 3.
+
+    :param redirect_uri: the one the member was sent back to, to the letter.
+    """
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "client_id": client_id,
+        "client_secret": client_secret,
+    }
+    return Call(
+        summary="exchange the authorization code for a token",
+        method="POST",
+        target=token_url,
+        body=urlencode(form).encode(),
+        parse=minted,
+        credential=None,
+    )
+
+
+def introspect(introspection_url: str, client_id: str, client_secret: str, token: str) -> Call[TokenStatus]:
+    """Ask LinkedIn about a token. Document: token-introspection."""
+    form = {"client_id": client_id, "client_secret": client_secret, "token": token}
+    return Call(
+        summary="ask LinkedIn when the member token expires",
+        method="POST",
+        target=introspection_url,
+        body=urlencode(form).encode(),
+        parse=_status,
+        credential=None,
+        hint="Check login (OAuth client id) and client_secret of the connection.",
+    )
+
+
+def _status(answer: Response) -> TokenStatus:
+    return TokenStatus.from_wire(answer.json())
+
+
+def token_status(
+    settings: Settings, now: dt.datetime, random: Callable[[], float]
+) -> Generator[Step, Reply, TokenStatus]:
+    """What LinkedIn says of the member token, else what the connection's ``expires_at`` says.
+
+    :raises SalesNavigatorError: LinkedIn could not be asked, and the connection has no ``expires_at``.
+    """
+    token = yield NeedToken(Credential.MEMBER)
+    assert isinstance(token, Token)
+    return (yield from _status_of(token.value, settings, now, random))
+
+
+def _status_of(
+    token: str, settings: Settings, now: dt.datetime, random: Callable[[], float]
+) -> Generator[Step, Reply, TokenStatus]:
+    noted = _noted(settings, now) if token == settings.access_token else None
+    if not (settings.client_id and settings.client_secret and settings.introspection_url):
+        if noted:
+            return noted
+        raise SalesNavigatorConfigurationError(
+            "Nobody can say when the member token expires. Give the connection login (OAuth client id) and"
+            " client_secret, so that LinkedIn can be asked, or the extra expires_at."
+        )
+    call = introspect(settings.introspection_url, settings.client_id, settings.client_secret, token)
+    try:
+        told = yield from exchange(call, settings.base_url, RetryPolicy(tries=1), random)
+    except SalesNavigatorError:
+        if noted:
+            return noted
+        raise
+    if not told.is_of_another_application:
+        return told
+    if noted:
+        return noted
+    raise SalesNavigatorConfigurationError(
+        "LinkedIn does not say when the member token expires: it belongs to another application than the"
+        " connection's login (OAuth client id). Give the connection the extra expires_at."
+    )
+
+
+def exchange_telling_expiry(
+    call: Call[T], settings: Settings, policy: RetryPolicy, now: dt.datetime, random: Callable[[], float]
+) -> Generator[Step, Reply, T]:
+    """One call, as ``exchange`` runs it; the error for a 401 also says when the token expired."""
+    try:
+        return (yield from exchange(call, settings.base_url, policy, random))
+    except SalesNavigatorAuthenticationError as error:
+        # A token that was refreshed is not the connection's any more.
+        if call.credential is Credential.MEMBER and settings.access_token and not settings.refresh_token:
+            with suppress(SalesNavigatorError):
+                status = yield from _status_of(settings.access_token, settings, now, random)
+                if status.active is False and (sentence := status.sentence(now)):
+                    error.because(sentence)
+        raise
+
+
+def _noted(settings: Settings, now: dt.datetime) -> TokenStatus | None:
+    if settings.expires_at is None:
+        return None
+    return TokenStatus(active=now < settings.expires_at, expires_at=settings.expires_at)

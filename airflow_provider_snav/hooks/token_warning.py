@@ -1,0 +1,59 @@
+"""A warning in good time before a member token ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.credentials import offer
+from airflow_provider_snav.api.errors import SalesNavigatorError
+from airflow_provider_snav.api.exchange import RetryPolicy
+from airflow_provider_snav.api.oauth import UNKNOWN, TokenStatus
+from airflow_provider_snav.api.wire import Credential
+
+if TYPE_CHECKING:
+    from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+# No task should wait long for an answer that nothing depends on.
+_TIMEOUT_SECONDS = 5.0
+_WARNING = (
+    "The member token ends soon. %s Replace it before then: run python -m airflow_provider_snav login, or use"
+    " LinkedIn's Token Generator, and put the new token into the password of the connection %r"
+    " (see docs/connection.md)."
+)
+_looked: set[tuple[str, dt.date]] = set()
+
+
+def warn_before_expiry(hook: SalesNavigatorHook, log: Any) -> None:
+    """Log a WARNING if the member token has less than 14 days left.
+
+    Looks once a process and day for each connection, and never fails: neither a broken connection nor a
+    broken look-up is this function's business. A token that the connection can refresh needs no warning.
+    """
+    this_day = (hook.snav_conn_id, now().date())
+    if this_day in _looked:
+        return
+    _looked.add(this_day)
+    try:
+        status = _status(hook)
+    except SalesNavigatorError as error:
+        log.debug("It is not known when the member token expires: %s", error)
+        return
+    if status.ends_soon(now()):
+        log.warning(_WARNING, status.sentence(now()), hook.snav_conn_id)
+
+
+def _status(hook: SalesNavigatorHook) -> TokenStatus:
+    settings = hook.settings
+    if not settings.access_token or offer(settings, Credential.MEMBER).grant:
+        return UNKNOWN
+    noted = TokenStatus(expires_at=settings.expires_at)
+    if noted.expires_at and not noted.ends_soon(now()):
+        return noted
+    # LinkedIn knows better: the password may be newer than the note beside it.
+    with type(hook)(hook.snav_conn_id) as asking:
+        asking.settings = replace(settings, http_timeout=min(_TIMEOUT_SECONDS, settings.http_timeout))
+        asking.retry_policy = RetryPolicy(tries=1)
+        return asking.token_status()
