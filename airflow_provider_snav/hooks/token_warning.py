@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.credentials import offer
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.exchange import RetryPolicy
+from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.oauth import UNKNOWN, TokenStatus
 from airflow_provider_snav.api.wire import Credential
 
@@ -26,16 +26,14 @@ _WARNING = (
 _looked: set[tuple[str, dt.date]] = set()
 
 
-def warn_before_expiry(hook: SalesNavigatorHook, log: Any) -> None:
-    """Log a WARNING if the member token has less than 14 days left.
+def warn_before_expiry(hook: SalesNavigatorHook, export: Export, log: Any) -> None:
+    """Log a WARNING if the member token has less than 14 days left and the export needs one.
 
-    Looks once a process and day for each connection, and never fails: neither a broken connection nor a
-    broken look-up is this function's business. A token that the connection can refresh needs no warning.
+    It looks once a process and day for each token. It never raises: a connection that cannot be used fails
+    with the next call. A token that the connection can refresh needs no warning.
     """
-    this_day = (hook.snav_conn_id, now().date())
-    if this_day in _looked:
+    if export.kind is not ExportKind.ANALYTICS:
         return
-    _looked.add(this_day)
     try:
         status = _status(hook)
     except SalesNavigatorError as error:
@@ -49,11 +47,14 @@ def _status(hook: SalesNavigatorHook) -> TokenStatus:
     settings = hook.settings
     if not settings.access_token or offer(settings, Credential.MEMBER).grant:
         return UNKNOWN
+    this_day = (settings.access_token, now().date())
+    if this_day in _looked:
+        return UNKNOWN
+    _looked.add(this_day)
     noted = TokenStatus(expires_at=settings.expires_at)
     if noted.expires_at and not noted.ends_soon(now()):
         return noted
     # LinkedIn knows better: the password may be newer than the note beside it.
     with type(hook)(hook.snav_conn_id) as asking:
         asking.settings = replace(settings, http_timeout=min(_TIMEOUT_SECONDS, settings.http_timeout))
-        asking.retry_policy = RetryPolicy(tries=1)
         return asking.token_status()

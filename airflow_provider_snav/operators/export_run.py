@@ -40,6 +40,7 @@ from airflow_provider_snav.api.polling import (
     wait,
 )
 from airflow_provider_snav.api.steps import Finished, resume
+from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -114,6 +115,8 @@ class ExportRun:
                 return isinstance(plan.step, Done)
             for index in plan.step.indexes:
                 self._submit(index)
+            # Afterwards, so that the look-up delays no submission.
+            warn_before_expiry(self._hook, self.export, self._log)
 
     def _submit(self, index: int) -> None:
         call = calls.create_job(self.export, self.export.slices[index])

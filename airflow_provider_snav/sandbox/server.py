@@ -103,7 +103,7 @@ class Sandbox:
     ) -> str:
         """An Airflow connection to this sandbox, as the text of an ``AIRFLOW_CONN_…`` variable.
 
-        :param access_token: carry the member token.
+        :param access_token: carry the member token, and when it expires.
         :param client_credentials: carry client id and secret, which mint application tokens.
         :param refresh_token: carry the refresh token, which renews the member token.
         """
@@ -111,6 +111,7 @@ class Sandbox:
         extra = {"token_url": self.token_url}
         if access_token:
             connection["password"] = self.access_token
+            extra["expires_at"] = self._backend.tokens.expiry(self.access_token).isoformat()
         if client_credentials:
             connection["login"] = self.client_id
             extra["client_secret"] = self.client_secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -98,6 +98,11 @@ class TokenStore:
         """The grant behind a token, None for one that was never issued."""
         with self._lock:
             return self._grants.get(token)
+
+    def expiry(self, token: str) -> datetime:
+        """When a token that was issued ends, or has ended."""
+        with self._lock:
+            return datetime.fromtimestamp(self._grants[token].expires_at // 1000, UTC)
 
     def authenticate(self, call: Call) -> Grant:
         """The grant behind a call's token.

@@ -82,6 +82,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask LinkedIn once about every job that has not ended."""
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+        from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 
         with reporting(_consequence), SalesNavigatorHook(self.snav_conn_id) as hook:
             export = Export.from_json(self.export)
@@ -90,6 +91,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
                     "This Export has jobs yet to be submitted, which a sensor does not do: give it the"
                     " output of an operator with wait_for_completion=False."
                 )
+            warn_before_expiry(hook, export, self.log)
             for index in export.running:
                 try:
                     job = hook.run(calls.get_job(export, export.slices[index]))

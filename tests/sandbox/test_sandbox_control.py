@@ -59,8 +59,8 @@ def test_a_setting_there_is_not_is_refused() -> None:
 @pytest.mark.parametrize(
     ("switches", "password", "login", "extra"),
     [
-        ({}, True, True, {"token_url", "client_secret"}),
-        ({"client_credentials": False}, True, False, {"token_url"}),
+        ({}, True, True, {"token_url", "client_secret", "expires_at"}),
+        ({"client_credentials": False}, True, False, {"token_url", "expires_at"}),
         (
             {"access_token": False, "refresh_token": True},
             False,

@@ -7,13 +7,16 @@ import datetime as dt
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from task_runs import deferred, exporting, on_worker
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorError
 from airflow_provider_snav.api.exchange import RetryPolicy
+from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.oauth import TokenStatus
 from airflow_provider_snav.hooks import token_warning
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
@@ -21,6 +24,7 @@ from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 from airflow_provider_snav.hooks.tokens import forget_tokens
 from airflow_provider_snav.sandbox.faults import CallKind, Reset, html_page, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor
 
 DAY = dt.timedelta(days=1)
 
@@ -37,14 +41,24 @@ def _a_new_process_that_hardly_waits(monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def fields(snav_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Change the connection: ``fields(expires_at=..., client_secret=None)``."""
+    """Change the connection's extra, which has no ``expires_at`` unless it is given."""
 
     def change(**extra: Any) -> None:
         connection = json.loads(snav_sandbox.connection_json())
-        connection["extra"] |= extra
+        connection["extra"] |= {"expires_at": None, **extra}
         monkeypatch.setenv("AIRFLOW_CONN_SNAV_DEFAULT", json.dumps(connection))
 
     return change
+
+
+ACTIVITY = Export.from_json(
+    {
+        "kind": "analytics",
+        "export_type": "activity",
+        "contract": "urn:li:contract:1",
+        "slices": [{"start_at": "2026-11-01T00:00:00Z", "end_at": "2026-11-02T00:00:00Z"}],
+    }
+)
 
 
 def introspections(sandbox: Sandbox) -> int:
@@ -116,19 +130,20 @@ def test_a_token_of_another_application_is_not_called_inactive() -> None:
 # --- warnings ---------------------------------------------------------------------------------------------
 
 
-def warnings(caplog: pytest.LogCaptureFixture, times: int = 1) -> list[str]:
+def warnings(caplog: pytest.LogCaptureFixture, times: int = 1, export: Export = ACTIVITY) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.WARNING), SalesNavigatorHook() as hook:
         for _ in range(times):
-            warn_before_expiry(hook, logging.getLogger("task"))
+            warn_before_expiry(hook, export, logging.getLogger("task"))
     return [record.getMessage() for record in caplog.records if record.name == "task"]
 
 
 def test_a_token_that_ends_soon_is_warned_of_once_a_process_and_day(
-    snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    fields: Any, snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snav_sandbox.settings.member_token_ttl = 10 * DAY
     snav_sandbox.reset()
+    fields()
     [warning] = warnings(caplog, times=3)
     assert "It expires on " in warning
     assert ", in 9 days." in warning
@@ -142,6 +157,7 @@ def test_a_token_that_ends_soon_is_warned_of_once_a_process_and_day(
 def test_a_token_that_lives_on_is_not_warned_of(
     fields: Any, snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
+    fields()
     assert warnings(caplog) == []
     assert introspections(snav_sandbox) == 1
     token_warning._looked.clear()
@@ -165,9 +181,34 @@ def test_a_token_that_is_refreshed_by_itself_is_not_warned_of(
     assert not snav_sandbox.requests
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_export_tasks_and_the_sensor_warn(
+    fields: Any, snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], deferrable: bool
+) -> None:
+    fields(expires_at=(now() + 10 * DAY).isoformat(), client_secret=None)
+    run = deferred if deferrable else on_worker
+    tasks = (
+        exporting(deferrable=deferrable),
+        lambda: SalesNavigatorExportSensor(task_id="wait", export=export, deferrable=deferrable),
+    )
+    for task in tasks:
+        token_warning._looked.clear()
+        export = run(task)
+        assert "".join(capsys.readouterr()).count("The member token ends soon.") == 1
+
+
+def test_crm_exports_need_no_member_token_and_do_not_warn(
+    snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    crm = replace(ACTIVITY, kind=ExportKind.CRM_VALIDATION, export_type=None)
+    assert warnings(caplog, export=crm) == []
+    assert not snav_sandbox.requests
+
+
 def test_a_look_up_that_fails_costs_a_task_one_request_and_nothing_else(
     fields: Any, snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
+    fields()
     snav_sandbox.fault(None, http_error(503), times=None)
     assert warnings(caplog, times=2) == []
     assert len(snav_sandbox.requests) == 1
