@@ -20,12 +20,14 @@ _RESUBMIT: dict[str, str] = {
     JobStatus.DATA_DELAY: "LinkedIn's data is late: retry later, or raise lag or resubmit_delay.",
     JobStatus.INTERNAL_ERROR: "LinkedIn failed inside: retry later.",
 }
-_NO_JOB: dict[str, Any] = {"job_id": None, "status": None, "submitted_at": None}
+_NO_JOB: dict[str, Any] = dict.fromkeys(("job_id", "status", "submitted_at", "processing_at"))
+
+_LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """What to do about failed jobs, and how many jobs to run side by side.
+    """What to do about failed jobs, and how many jobs to have at LinkedIn at once.
 
     An export never submits more than ``(2 * 64 - 1) * (1 + max_resubmissions)`` jobs: halving makes a tree
     of at most 64 leaves, and each of its nodes is submitted at most ``1 + max_resubmissions`` times.
@@ -33,13 +35,14 @@ class Remedies:
     :param split_on_failure: halve a window that was too large or took too long.
     :param max_resubmissions: how often one window is submitted again after a data delay or an internal error.
     :param resubmit_delay: wait before submitting again after a data delay.
-    :param max_running: jobs LinkedIn is asked to run at once for this export.
+    :param max_running: jobs of this export at LinkedIn at once, running or queued. LinkedIn runs one export
+        of a contract at a time (its FAQ on Analytics Services), so a second one would only hold up others.
     """
 
     split_on_failure: bool = True
     max_resubmissions: int = 3
     resubmit_delay: dt.timedelta = dt.timedelta(hours=1)
-    max_running: int = 3
+    max_running: int = 1
 
 
 NO_REMEDIES = Remedies(split_on_failure=False, max_resubmissions=0, max_running=MAX_SLICES)
@@ -111,10 +114,10 @@ def what_is_due(export: Export, max_running: int, now: dt.datetime) -> Submit | 
     if not pending:
         return Done() if export.is_completed else Wait(None)
     room = max_running - len(list(export.running))
+    if room <= 0:
+        return Wait(None)
     due = [index for not_before, index in pending if not_before is None or not_before <= now]
-    if due and room > 0:
-        return Submit(tuple(due[:room]))
-    return Wait(min((moment for moment, _ in pending if moment and moment > now), default=None))
+    return Submit(tuple(due[:room])) if due else Wait(min(moment for moment, _ in pending if moment))
 
 
 def _tell(part: Slice, heirs: tuple[Slice, ...]) -> str:
@@ -125,14 +128,30 @@ def _tell(part: Slice, heirs: tuple[Slice, ...]) -> str:
 
 def submitted(export: Export, index: int, job_id: int, status: str, now: dt.datetime) -> Export:
     """The export after the slice's job was created."""
-    return export.with_slice(
+    created = export.with_slice(
         index,
         job_id=job_id,
-        status=status,
         attempt=export.slices[index].attempt + 1,
         not_before=None,
         submitted_at=now,
+        processing_at=None,
     )
+    return seen(created, index, status, now)
+
+
+def seen(export: Export, index: int, status: str, now: dt.datetime) -> Export:
+    """The export after LinkedIn reported this status of the slice's job."""
+    part = export.slices[index]
+    processing_at = part.processing_at or (None if status == JobStatus.ENQUEUED else now)
+    if (part.status, part.processing_at) == (status, processing_at):
+        return export
+    return export.with_slice(index, status=status, processing_at=processing_at)
+
+
+def in_order_of_creation(export: Export) -> list[int]:
+    """Positions of the slices whose job has not ended, the job submitted first before all others."""
+    # Exports of 0.1.0 hold no times; they were submitted in the order of their slices.
+    return sorted(export.running, key=lambda index: export.slices[index].submitted_at or _LONG_AGO)
 
 
 def lost(export: Export, index: int) -> Export:

@@ -202,6 +202,7 @@ class Slice:
     :param attempt: how many jobs were submitted for this slice; its halves begin at 0 again.
     :param not_before: a failed job is submitted again at this time, not earlier.
     :param submitted_at: when the current job was submitted; None as well in an Export that 0.1.0 wrote.
+    :param processing_at: when the current job was first seen in another status than ENQUEUED.
     """
 
     start_at: dt.datetime
@@ -212,6 +213,7 @@ class Slice:
     attempt: int = 0
     not_before: dt.datetime | None = None
     submitted_at: dt.datetime | None = None
+    processing_at: dt.datetime | None = None
 
     @classmethod
     def of(cls, window: Window) -> Self:
@@ -245,6 +247,7 @@ class Slice:
             "attempt": self.attempt,
             "not_before": self.not_before and to_text(self.not_before),
             "submitted_at": self.submitted_at and to_text(self.submitted_at),
+            "processing_at": self.processing_at and to_text(self.processing_at),
         }
 
     @classmethod
@@ -261,6 +264,7 @@ class Slice:
             attempt=value.get("attempt", 0),
             not_before=moment("not_before"),
             submitted_at=moment("submitted_at"),
+            processing_at=moment("processing_at"),
         )
 
 
@@ -287,6 +291,10 @@ class Export:
     @property
     def is_completed(self) -> bool:
         return all(part.is_completed for part in self.slices)
+
+    @property
+    def has_failed(self) -> bool:
+        return any(has_failed(part.status) for part in self.slices)
 
     @property
     def running(self) -> Iterator[int]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from math import sqrt
 from typing import Any, Self, TypeAlias
 
 from airflow_provider_snav.api.errors import (
@@ -18,20 +19,24 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorExportTimeoutError,
     SalesNavigatorRateLimitError,
 )
-from airflow_provider_snav.api.export_plan import Wait, what_is_due
-from airflow_provider_snav.api.models import Export, ExportJob, JobStatus, Slice, has_failed
+from airflow_provider_snav.api.export_plan import Wait, in_order_of_creation, seen, what_is_due
+from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, JobStatus, Slice, has_failed
 from airflow_provider_snav.api.windows import parse_time, to_text
 
-_GROWTH = 1.15
+# So that 20 seconds grow by 2.5 seconds times the square root of the time.
+_GROWTH = 0.56
 _REMEMBERED_REQUESTS = 5
+_ONE_AT_A_TIME = "LinkedIn runs one export of a contract at a time"
 
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """Quick at first, then ever slower: each pause is 15% longer than the last, up to a cap.
+    """How long to pause between two polls of a job.
 
-    So what a finished job waits to be noticed grows with its length, and on average, with the defaults for
-    analytics, is less than a tenth of it from five minutes on, and two minutes and a half at most.
+    The pauses of a job in LinkedIn's queue grow by half of the time waited: the queue takes minutes or hours,
+    and its end is not urgent. They begin anew when LinkedIn processes the job. From then on they grow with
+    the square root of the time, which keeps both the polls and the delay few. With ``first=20`` a pause is
+    ``20 + 2.5 * sqrt(seconds)``: a minute after five minutes, two minutes after half an hour.
 
     :param first: seconds before the first poll at most.
     :param longest: seconds between two polls at most.
@@ -40,10 +45,14 @@ class PollSchedule:
     first: float
     longest: float
 
-    def pause(self, rounds: int, jitter: float) -> float:
-        """Seconds before the next poll; ``jitter`` from 0 to 1 spreads many exports over a fifth of it."""
-        # The exponent stops mattering long before a float overflows.
-        return min(self.first * _GROWTH ** min(rounds, 200), self.longest) * (1 - jitter / 5)
+    def pause(self, waited: float, jitter: float, *, enqueued: bool = False) -> float:
+        """Seconds before the next poll.
+
+        :param waited: seconds since the job was submitted, or since LinkedIn began to process it.
+        :param jitter: 0 to 1; spreads the polls of many exports over a fifth of the pause.
+        """
+        growth = waited / 2 if enqueued else _GROWTH * sqrt(self.first * waited)
+        return min(self.first + growth, self.longest) * (1 - jitter / 5)
 
 
 class Outcome(StrEnum):
@@ -69,6 +78,8 @@ class Report:
     :param last_problem: the last failure's message.
     :param request_ids: of the last few answers.
     :param warnings: what LinkedIn did otherwise than asked.
+    :param notes: how long the jobs that ended were queued and processed.
+    :param told_to_wait: ids of the jobs whose wait in LinkedIn's queue is in the log; not in the event.
     """
 
     export: Export
@@ -79,22 +90,41 @@ class Report:
     last_problem: str | None = None
     request_ids: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    told_to_wait: set[int] = field(default_factory=set, compare=False)
 
-    def seen(self, index: int, job: ExportJob) -> None:
-        """Add the answer to a poll."""
+    def seen(self, index: int, job: ExportJob, now: dt.datetime) -> list[Tell]:
+        """Add the answer to a poll.
+
+        :returns: lines for the log of the one who polls; ``notes`` and ``warnings`` are for the task's.
+        """
         self.polls += 1
         if job.request_id:
             self.request_ids = (*self.request_ids, job.request_id)[-_REMEMBERED_REQUESTS:]
-        part = self.export.slices[index]
-        if part.status != job.status:
-            self.export = self.export.with_slice(index, status=job.status)
-        if warning := clamped(part, job):
+        before = self.export.slices[index]
+        self.export = seen(self.export, index, job.status, now)
+        told = [Tell(describe(job))] if job.status != before.status else []
+        if self._waits_for_its_turn(job):
+            self.told_to_wait.add(job.job_id)
+            told.append(Tell(f"Job {job.job_id} waits for its turn: {_ONE_AT_A_TIME}."))
+        if note := _took(before, job, now):
+            self.notes += (note,)
+        if warning := clamped(before, job):
             self.warnings += (warning,)
+        return told
 
-    def failed(self, problem: SalesNavigatorError) -> None:
-        """Add a poll that failed."""
+    def _waits_for_its_turn(self, job: ExportJob) -> bool:
+        """True for the first poll that finds the job in the queue; the documents know no queue for CRM."""
+        analytics = self.export.kind is ExportKind.ANALYTICS
+        return analytics and job.status == JobStatus.ENQUEUED and job.job_id not in self.told_to_wait
+
+    def failed(self, problem: SalesNavigatorError) -> list[Tell]:
+        """Add a poll that failed; one that waiting cannot mend ends the wait."""
         self.failed_polls += 1
         self.last_problem = str(problem)
+        if not passes_by_itself(problem):
+            self.outcome = Outcome.POLL_FAILED
+        return [Tell(self.last_problem, is_warning=True)]
 
     def post_mortem(self) -> str:
         """What the trigger learned, in one line for the worker's log."""
@@ -113,6 +143,7 @@ class Report:
             "last_problem": self.last_problem,
             "request_ids": list(self.request_ids),
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -132,6 +163,7 @@ class Report:
                 last_problem=found["last_problem"],
                 request_ids=tuple(found["request_ids"]),
                 warnings=tuple(found.get("warnings", ())),
+                notes=tuple(found.get("notes", ())),
             )
         except (TypeError, KeyError, ValueError) as error:
             raise SalesNavigatorError(
@@ -162,7 +194,15 @@ class Tick:
     result: ExportJob | SalesNavigatorError | None = None
 
 
-Action: TypeAlias = Pause | Poll
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Write this sentence to the log; reply with None."""
+
+    sentence: str
+    is_warning: bool = False
+
+
+Action: TypeAlias = Pause | Poll | Tell
 
 
 def wait(
@@ -172,43 +212,78 @@ def wait(
     deadline: dt.datetime,
     now: dt.datetime,
     random: Callable[[], float],
-) -> Generator[Action, Tick, Report]:
+) -> Generator[Action, Any, Report]:
     """Poll the running jobs until the worker is needed or the deadline passes.
 
     Failed polls are tolerated until the deadline when waiting can mend them (5xx, network, throttling). At
     least one round is polled even when the deadline has passed: the triggerer may have been down.
     """
     report = Report(export, deadline)
-    rounds = 0
-    throttled = 0.0
-    while True:
-        if any(has_failed(part.status) for part in report.export.slices):
-            return report
+    polled, retry_after, phase, began = False, 0.0, None, now
+    while not (report.outcome is Outcome.POLL_FAILED or report.export.has_failed):
         step = what_is_due(report.export, max_running, now)
         if not isinstance(step, Wait):
-            return report
+            break
         left = (deadline - now).total_seconds()
-        if rounds and left <= 0:
+        if polled and left <= 0:
             report.outcome = Outcome.TIMEOUT
-            return report
-        pause = max(schedule.pause(rounds, random()), throttled)
+            break
+        if phase != (phase := _Phase.of(report.export)):
+            began = now
+        waited = max(0.0, (now - began).total_seconds())
+        pause = max(schedule.pause(waited, random(), enqueued=phase.enqueued), retry_after)
         if step.until:
             pause = min(pause, (step.until - now).total_seconds())
         now = (yield Pause(max(0.0, min(pause, left)))).now
-        throttled = 0.0
-        for index in report.export.running:
-            tick = yield Poll(index)
-            now = tick.now
-            if isinstance(tick.result, ExportJob):
-                report.seen(index, tick.result)
-                continue
-            assert tick.result
-            report.failed(tick.result)
-            if not passes_by_itself(tick.result):
-                report.outcome = Outcome.POLL_FAILED
-                return report
-            throttled = max(throttled, getattr(tick.result, "retry_after", None) or 0.0)
-        rounds += 1
+        answers = yield from look(report)
+        now = answers[-1].now if answers else now
+        retry_after = max((getattr(each.result, "retry_after", None) or 0.0 for each in answers), default=0.0)
+        polled = True
+    return report
+
+
+def look(report: Report) -> Generator[Poll | Tell, Any, list[Tick]]:
+    """Poll each running job once, in the order of their creation, but those that wait behind another.
+
+    LinkedIn runs the jobs of a contract one after another, so a job that was last seen ENQUEUED is polled
+    once all before it have ended, be it in this same round. Where jobs do run side by side, each is polled.
+
+    :returns: the answers; the last is an error if a poll failed in a way waiting cannot mend.
+    """
+    answers: list[Tick] = []
+    queued_behind = False
+    for index in in_order_of_creation(report.export):
+        if queued_behind and report.export.slices[index].status == JobStatus.ENQUEUED:
+            continue
+        tick: Tick = yield Poll(index)
+        assert tick.result
+        answers.append(tick)
+        if isinstance(tick.result, ExportJob):
+            yield from report.seen(index, tick.result, tick.now)
+        else:
+            yield from report.failed(tick.result)
+            if report.outcome is Outcome.POLL_FAILED:
+                break
+        queued_behind |= report.export.slices[index].is_running
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """The job that is waited for first, if any runs, and whether LinkedIn has yet to begin with one."""
+
+    first: int | None
+    enqueued: bool
+
+    @classmethod
+    def of(cls, export: Export) -> Self:
+        running = in_order_of_creation(export)
+        parts = [export.slices[index] for index in running]
+        return cls(
+            running[0] if running else None,
+            # Once seen PROCESSING, a job does not go back to the queue, whatever a later answer says.
+            all(part.status == JobStatus.ENQUEUED and part.processing_at is None for part in parts),
+        )
 
 
 def passes_by_itself(problem: SalesNavigatorError) -> bool:
@@ -227,6 +302,22 @@ def clamped(part: Slice, job: ExportJob) -> str | None:
         f"Job {job.job_id} exports from {to_text(job.export_start_at)}, later than the"
         f" {to_text(part.start_at)} asked for: LinkedIn has nothing older, or does not go back further."
     )
+
+
+def _took(before: Slice, job: ExportJob, now: dt.datetime) -> str | None:
+    """How long the job was queued and processed, as the polls saw it; None while it runs."""
+    if not before.submitted_at or not (job.status == JobStatus.COMPLETED or has_failed(job.status)):
+        return None
+    if not before.processing_at:
+        return f"Job {job.job_id} was queued and processed in {_length(now - before.submitted_at)}."
+    queued = _length(before.processing_at - before.submitted_at)
+    return (
+        f"Job {job.job_id} was queued for {queued} and processed for {_length(now - before.processing_at)}."
+    )
+
+
+def _length(time: dt.timedelta) -> dt.timedelta:
+    return dt.timedelta(seconds=round(time.total_seconds()))
 
 
 def timed_out(

@@ -31,10 +31,12 @@ class ExportOperator(BaseOperator):
     :param wait_for_completion: False returns right after submission, for a sensor to wait.
     :param deferrable: wait in the triggerer, holding no worker.
     :param durable: on Airflow 3.3 and later, remember the jobs between tries: a retry goes on with them.
-    :param poll_interval: seconds or a timedelta before the first poll; each pause is 15% longer than the
-        last.
+    :param poll_interval: seconds or a timedelta before the first poll of a job, and again when LinkedIn
+        begins to process it. Pauses grow from there: see
+        :class:`~airflow_provider_snav.api.polling.PollSchedule`.
     :param max_poll_interval: seconds or a timedelta between two polls at most.
-    :param timeout: a timedelta, of the whole wait in one try, deferred or not.
+    :param timeout: a timedelta, of the whole wait in one try, deferred or not. It includes the time in
+        LinkedIn's queue.
     :param split_on_failure: halve a window LinkedIn finds too large or too slow.
     :param max_resubmissions: how often a window is submitted again after a data delay or an internal error.
     :param resubmit_delay: a timedelta, before a window is submitted again after a data delay.
@@ -47,7 +49,7 @@ class ExportOperator(BaseOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         durable: bool = True,
-        poll_interval: Seconds = 15,
+        poll_interval: Seconds = 20,
         max_poll_interval: Seconds = 300,
         timeout: dt.timedelta,
         split_on_failure: bool = True,
@@ -110,8 +112,6 @@ class ExportOperator(BaseOperator):
         with reporting(lambda _: "A retry goes on with the jobs this task remembers, if Airflow keeps them."):
             report = Report.from_event(event)
             self.log.info("The trigger waited: %s", report.post_mortem())
-            for warning in report.warnings:
-                self.log.warning("%s", warning)
             memory = TaskMemory(context, report.export, enabled=self.durable)
             run = self._run(report.export, memory, deadline=report.deadline)
         with reporting(run.fate), closing(run):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav._clock import now
@@ -23,24 +22,22 @@ from airflow_provider_snav.api.export_plan import (
     Submit,
     lost,
     next_step,
+    seen,
     submitted,
     without_failures,
 )
-from airflow_provider_snav.api.models import Export, ExportJob, Slice
+from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import (
     Outcome,
-    Pause,
-    Poll,
     PollSchedule,
     Report,
-    Tick,
     clamped,
     describe,
     timed_out,
     wait,
 )
-from airflow_provider_snav.api.steps import Finished, resume
 from airflow_provider_snav.hooks.token_warning import warn_before_expiry
+from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
 
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -87,12 +84,10 @@ class ExportRun:
             if part.job_id is None:
                 continue
             try:
-                job = self._status(part)
+                self._ask(index)
             except SalesNavigatorNotFoundError:
                 self._log.warning("LinkedIn no longer knows job %s; it will be submitted again.", part.job_id)
                 self.export = lost(self.export, index)
-            else:
-                self.export = self.export.with_slice(index, status=job.status)
         self._memory.remember(self.export)
 
     def submit(self) -> bool:
@@ -141,18 +136,7 @@ class ExportRun:
         """Wait here, holding the worker, until there is something to submit or nothing left to wait for."""
         limit = self.remedies.max_running
         steps = wait(self.export, limit, self.schedule, self.deadline, now(), random.random)
-        tick: Tick | None = None
-        while True:
-            action = resume(steps, tick)
-            match action:
-                case Pause(seconds):
-                    time.sleep(seconds)
-                    tick = Tick(now())
-                case Poll(index):
-                    found = self._poll(self.export.slices[index])
-                    tick = Tick(now(), found)
-                case Finished():
-                    return self.take(action.value)
+        self.take(poll_on_worker(steps, self.export, self._hook, self._log))
 
     def take(self, report: Report) -> None:
         """Take over what a wait found.
@@ -161,31 +145,25 @@ class ExportRun:
         :raises SalesNavigatorError: the poll that ended the wait fails here too.
         """
         self.export = report.export
+        write_findings(report, self._log)
         match report.outcome:
             case Outcome.TIMEOUT:
                 raise timed_out(self.export, self._timeout, report.last_problem)
             case Outcome.POLL_FAILED:
                 # Asked here, the same question gives the same error, with its type and in this log.
-                for index in self.export.running:
-                    job = self._status(self.export.slices[index])
-                    self.export = self.export.with_slice(index, status=job.status)
+                for index in list(self.export.running):
+                    self._ask(index)
                 # The triggerer may fail where the worker does not, each time anew.
                 if now() >= self.deadline and not self.export.is_completed:
                     raise timed_out(self.export, self._timeout, report.last_problem)
 
-    def _status(self, part: Slice) -> ExportJob:
+    def _ask(self, index: int) -> None:
+        part = self.export.slices[index]
         job = self._hook.run(calls.get_job(self.export, part))
         self._log.info("%s", describe(job))
         if warning := clamped(part, job):
             self._log.warning("%s", warning)
-        return job
-
-    def _poll(self, part: Slice) -> ExportJob | SalesNavigatorError:
-        try:
-            return self._status(part)
-        except SalesNavigatorError as error:
-            self._log.warning("%s", error)
-            return error
+        self.export = seen(self.export, index, job.status, now())
 
     def _forget_failures(self) -> None:
         """Keep what is complete; let a retry submit what failed with all its attempts."""

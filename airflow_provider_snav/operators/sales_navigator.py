@@ -94,7 +94,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         end_at: Time | None = None,
         window: Span | None = None,
         lag: Duration = dt.timedelta(0),
-        timeout: dt.timedelta = dt.timedelta(hours=6),
+        timeout: dt.timedelta = dt.timedelta(hours=24),
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout, **kwargs)
@@ -197,7 +197,7 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         crm_instance: str | Sequence[str],
         export_start_at: Time | None = None,
         watermark: Asset | None = None,
-        timeout: dt.timedelta = dt.timedelta(hours=12),
+        timeout: dt.timedelta = dt.timedelta(hours=24),
         poll_interval: Seconds = 60,
         max_poll_interval: Seconds = 600,
         **kwargs: Any,

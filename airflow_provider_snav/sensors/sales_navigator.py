@@ -17,7 +17,6 @@ from airflow_provider_snav._compat import (
     PokeReturnValue,
     conf,
 )
-from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorError,
@@ -26,8 +25,9 @@ from airflow_provider_snav.api.errors import (
 )
 from airflow_provider_snav.api.export_plan import NO_REMEDIES, Done, next_step
 from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import Outcome, Report, clamped, describe, passes_by_itself, timed_out
+from airflow_provider_snav.api.polling import Outcome, Report, look, timed_out
 from airflow_provider_snav.operators.reporting import reporting
+from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
 
 _ADVICE = (
     "The sensor applies no remedy and LinkedIn does not run a failed job again: clear the export task, and"
@@ -67,6 +67,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         self.export = export
         self.deferrable = deferrable
         self.snav_conn_id = snav_conn_id
+        self._told_to_wait: set[int] = set()
 
     def execute(self, context: Context) -> Any:
         """Wait here, or in the triggerer if the jobs are not completed yet."""
@@ -80,7 +81,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         return self._defer(Export.from_json(self.export), deadline)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask LinkedIn once about every job that has not ended."""
+        """Poll the jobs that have not ended; those behind another in LinkedIn's queue wait for it."""
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 
@@ -92,18 +93,14 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
                     " output of an operator with wait_for_completion=False."
                 )
             warn_before_expiry(hook, export, self.log)
-            for index in export.running:
-                try:
-                    job = hook.run(calls.get_job(export, export.slices[index]))
-                except SalesNavigatorError as error:
-                    if not passes_by_itself(error):
-                        raise
-                    self.log.warning("%s", error)
-                else:
-                    self.log.info("%s", describe(job))
-                    if warning := clamped(export.slices[index], job):
-                        self.log.warning("%s", warning)
-                    export = export.with_slice(index, status=job.status)
+            # Deferred, the trigger writes that a job waits for its turn.
+            told_to_wait = set(export.job_ids) if self.deferrable else self._told_to_wait
+            report = Report(export, now(), told_to_wait=told_to_wait)
+            answers = poll_on_worker(look(report), export, hook, self.log)
+            write_findings(report, self.log)
+            if report.outcome is Outcome.POLL_FAILED and isinstance(answers[-1].result, SalesNavigatorError):
+                raise answers[-1].result
+            export = report.export
             self.export = export.to_json()
             done = isinstance(next_step(export, NO_REMEDIES, now()).step, Done)
             return PokeReturnValue(is_done=done, xcom_value=self.export if done else None)
@@ -113,8 +110,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         with reporting(_consequence):
             report = Report.from_event(event)
         self.log.info("The trigger waited: %s", report.post_mortem())
-        for warning in report.warnings:
-            self.log.warning("%s", warning)
+        write_findings(report, self.log)
         self.export = report.export.to_json()
         if report.outcome is not Outcome.TIMEOUT:
             with self._lenient():

@@ -13,7 +13,7 @@ from airflow_provider_snav._compat import BaseTrigger, TriggerEvent
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import SalesNavigatorError
 from airflow_provider_snav.api.models import Export, ExportJob
-from airflow_provider_snav.api.polling import Outcome, Pause, Poll, PollSchedule, Report, Tick, describe, wait
+from airflow_provider_snav.api.polling import Outcome, Pause, Poll, PollSchedule, Report, Tell, Tick, wait
 from airflow_provider_snav.api.steps import Finished, resume
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ class SalesNavigatorExportTrigger(BaseTrigger):
     nor the event hold a token or a download URL.
 
     :param export: an Export as JSON.
-    :param max_running: jobs of the export that may run at once; with fewer, a worker has one to submit.
-    :param poll_interval: seconds before the first poll.
+    :param max_running: jobs of the export that LinkedIn may have at once; with fewer, a worker submits one.
+    :param poll_interval: seconds before the first poll; pauses grow as
+        :class:`~airflow_provider_snav.api.polling.PollSchedule` says.
     :param max_poll_interval: seconds between polls at most.
     :param deadline: epoch seconds; absolute, so that a restarted triggerer does not begin anew.
     :param snav_conn_id: a connection of type ``snav``.
@@ -94,7 +95,6 @@ class SalesNavigatorExportTrigger(BaseTrigger):
 
         # Made once: encoding the URL anew took 35 of the 550 microseconds of a poll.
         reads = {index: calls.get_job(export, export.slices[index]) for index in export.running}
-        statuses = dict.fromkeys(reads, "")
         async with SalesNavigatorAsyncHook(self.snav_conn_id) as hook:
             steps = wait(
                 export,
@@ -114,18 +114,15 @@ class SalesNavigatorExportTrigger(BaseTrigger):
                     case Poll(index):
                         found = await self._poll(hook, reads[index])
                         tick = Tick(now(), found)
-                        if isinstance(found, ExportJob) and found.status != statuses[index]:
-                            # Not each poll: a line took 35 microseconds, too, and Airflow more to store it.
-                            self.log.info("%s", describe(found))
-                            statuses[index] = found.status
+                    case Tell(sentence, is_warning):
+                        (self.log.warning if is_warning else self.log.info)("%s", sentence)
+                        tick = None
                     case Finished():
                         return action.value
 
-    async def _poll(
-        self, hook: SalesNavigatorAsyncHook, read: Call[ExportJob]
-    ) -> ExportJob | SalesNavigatorError:
+    @staticmethod
+    async def _poll(hook: SalesNavigatorAsyncHook, read: Call[ExportJob]) -> ExportJob | SalesNavigatorError:
         try:
             return await hook.run(read)
         except SalesNavigatorError as error:
-            self.log.warning("%s", error)
             return error

@@ -21,6 +21,7 @@ from airflow_provider_snav.api.export_plan import (
     Wait,
     lost,
     next_step,
+    seen,
     submitted,
 )
 from airflow_provider_snav.api.models import (
@@ -239,7 +240,7 @@ def test_a_window_that_was_too_large_is_halved_and_its_halves_are_submitted(stat
         Slice(START, START + 12 * HOUR - MILLISECOND),
         Slice(START + 12 * HOUR, START + DAY - MILLISECOND),
     )
-    assert plan.step == Submit((0, 1))
+    assert plan.step == Submit((0,))
     assert plan.remedies == (f"Job 7 ended with {status}: submitting in two halves.",)
 
 
@@ -344,21 +345,36 @@ def test_without_remedies_every_failure_is_final(status: JobStatus) -> None:
         next_step(one(status), NO_REMEDIES, NOW)
 
 
-# --- a few at a time -------------------------------------------------------------------------------------
+# --- one at a time -------------------------------------------------------------------------------------
 
 
-def test_jobs_are_submitted_in_order_of_time_and_a_few_at_once() -> None:
-    assert next_step(many(None, None, None, None, None), REMEDIES, NOW).step == Submit((0, 1, 2))
-    assert next_step(many("ENQUEUED", None, "PROCESSING", None, None), REMEDIES, NOW).step == Submit((1,))
-    assert next_step(many("COMPLETED", "ENQUEUED", None, None), REMEDIES, NOW).step == Submit((2, 3))
-    assert next_step(many("ENQUEUED", "ENQUEUED", "ARCHIVED", None), REMEDIES, NOW).step == Wait(None)
+@pytest.mark.parametrize(
+    ("statuses", "step"),
+    [
+        ((None, None, None), Submit((0,))),
+        (("COMPLETED", None, None), Submit((1,))),
+        (("ENQUEUED", None), Wait(None)),
+        (("COMPLETED", "ARCHIVED", None), Wait(None)),
+        # 0.1.0 had three jobs at LinkedIn at once.
+        (("ENQUEUED", "PROCESSING", "ENQUEUED", None), Wait(None)),
+    ],
+)
+def test_an_export_has_one_job_at_linkedin_at_a_time(
+    statuses: tuple[str | None, ...], step: Submit | Wait
+) -> None:
+    assert next_step(many(*statuses), REMEDIES, NOW).step == step
+
+
+def test_what_is_not_waited_for_is_submitted_at_once() -> None:
+    assert next_step(many(None, "ENQUEUED", None), NO_REMEDIES, NOW).step == Submit((0, 2))
 
 
 def test_what_waits_for_late_data_does_not_hold_up_the_rest() -> None:
-    plan = next_step(many(JobStatus.DATA_DELAY, "ENQUEUED", None), REMEDIES, NOW)
-    assert plan.step == Submit((2,))
-    export = submitted(plan.export, 2, 7, "ENQUEUED", NOW)
-    assert next_step(export, REMEDIES, NOW).step == Wait(NOW + HOUR)
+    plan = next_step(many(JobStatus.DATA_DELAY, None), REMEDIES, NOW)
+    assert plan.step == Submit((1,))
+    export = submitted(plan.export, 1, 7, "ENQUEUED", NOW)
+    assert next_step(export, REMEDIES, NOW).step == Wait(None)
+    assert next_step(seen(export, 1, "COMPLETED", NOW), REMEDIES, NOW).step == Wait(NOW + HOUR)
 
 
 def test_what_is_due_again_and_has_no_room_is_no_reason_to_wake_up() -> None:
@@ -377,7 +393,7 @@ def test_several_failures_are_remedied_in_one_step_and_the_completed_are_kept() 
     export = many("COMPLETED", JobStatus.TIMED_OUT, JobStatus.INTERNAL_ERROR, "COMPLETED")
     plan = next_step(export, REMEDIES, NOW)
     assert [part.job_id for part in plan.export.slices] == [100, None, None, None, 103]
-    assert plan.step == Submit((1, 2, 3))
+    assert plan.step == Submit((1,))
     assert len(plan.remedies) == 2
 
 
@@ -389,7 +405,7 @@ def test_a_submitted_job_counts_as_an_attempt_and_forgets_what_it_waited_for() -
 
 
 def test_a_job_linkedin_no_longer_knows_is_submitted_again() -> None:
-    export = lost(submitted(many(None, "ENQUEUED"), 0, 7, "ENQUEUED", NOW), 0)
+    export = lost(submitted(many(None, "COMPLETED"), 0, 7, "ENQUEUED", NOW), 0)
     assert export.slices[0].submitted_at is None
     assert next_step(export, REMEDIES, NOW).step == Submit((0,))
 

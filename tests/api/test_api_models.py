@@ -268,6 +268,7 @@ _slices = st.builds(
     attempt=st.integers(0, 100),
     not_before=st.none() | _moments,
     submitted_at=st.none() | _moments,
+    processing_at=st.none() | _moments,
 )
 _exports = st.builds(
     Export,
@@ -318,6 +319,7 @@ def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
                 "attempt": 0,
                 "not_before": None,
                 "submitted_at": None,
+                "processing_at": None,
             },
             {
                 "start_at": "2026-06-13T12:00:00.000Z",
@@ -328,6 +330,7 @@ def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
                 "attempt": 1,
                 "not_before": None,
                 "submitted_at": "2026-06-15T12:00:00.000Z",
+                "processing_at": None,
             },
         ],
     }

@@ -22,6 +22,7 @@ from airflow_provider_snav.api.polling import (
     Poll,
     PollSchedule,
     Report,
+    Tell,
     Tick,
     describe,
     timed_out,
@@ -63,6 +64,7 @@ class Waited:
     now: dt.datetime = NOW
     pauses: list[float] = field(default_factory=list)
     polled: list[int] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
 
 def play(
@@ -83,6 +85,9 @@ def play(
                 waited.pauses.append(seconds)
                 waited.now += dt.timedelta(seconds=seconds)
                 tick = Tick(waited.now)
+            case Tell(sentence):
+                waited.told.append(sentence)
+                tick = None
             case Poll(index):
                 waited.polled.append(index)
                 result = next(script)
@@ -103,25 +108,97 @@ def limited(retry_after: float | None = None, *, daily: bool = False) -> errors.
 # --- the schedule ---------------------------------------------------------------------------------------
 
 
-def test_pauses_grow_by_15_percent_up_to_the_cap() -> None:
-    assert [round(SCHEDULE.pause(rounds, 0), 2) for rounds in range(15)] == [
-        10, 11.5, 13.22, 15.21, 17.49, 20.11, 23.13, 26.6, 30.59, 35.18, 40.46, 46.52, 53.5, 60, 60,
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("minutes", "processing", "enqueued"),
+    [(0, 20, 20), (1, 39, 50), (5, 63, 170), (30, 126, 300), (120, 232, 300), (600, 300, 300)],
+)
+def test_pauses_grow_with_the_square_root_of_the_time_and_faster_in_the_queue(
+    minutes: int, processing: int, enqueued: int
+) -> None:
+    schedule = PollSchedule(20, 300)
+    assert schedule.pause(minutes * 60, 0) == pytest.approx(processing, abs=1)
+    assert schedule.pause(minutes * 60, 0, enqueued=True) == pytest.approx(enqueued, abs=1)
 
 
 @given(
     first=st.floats(0.01, 1000),
     longest=st.floats(0.01, 10_000),
-    rounds=st.integers(0, 10**9),
+    waited=st.floats(0, 10**9),
     jitter=st.floats(0, 1),
+    enqueued=st.booleans(),
 )
 def test_jitter_takes_off_a_fifth_at_most_and_adds_nothing_to_the_cap(
-    first: float, longest: float, rounds: int, jitter: float
+    first: float, longest: float, waited: float, jitter: float, enqueued: bool
 ) -> None:
     schedule = PollSchedule(first, longest)
-    pause, full = schedule.pause(rounds, jitter), schedule.pause(rounds, 0)
-    assert 0.8 * full * 0.999 <= pause <= full <= longest
-    assert schedule.pause(rounds + 1, 0) >= full
+    full = schedule.pause(waited, 0, enqueued=enqueued)
+    assert 0.8 * full * 0.999 <= schedule.pause(waited, jitter, enqueued=enqueued) <= full <= longest
+    assert schedule.pause(waited + 1, 0, enqueued=enqueued) >= full
+
+
+# --- LinkedIn's queue -------------------------------------------------------------------------------------
+
+
+def test_pauses_begin_anew_when_linkedin_begins_to_process_the_job_and_only_then() -> None:
+    statuses = ["ENQUEUED", "ENQUEUED", "PROCESSING", "PROCESSING", "ENQUEUED", "PROCESSING", "COMPLETED"]
+    waited = play(export_of("ENQUEUED"), statuses)
+    assert waited.pauses == pytest.approx([10, 15, 22.5, 10, 15.6, 18.96, 21.82], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "results", "polled"),
+    [
+        pytest.param(
+            ["ENQUEUED"] * 3,
+            ["ENQUEUED", "PROCESSING", "COMPLETED", "PROCESSING", "COMPLETED", "COMPLETED"],
+            [0, 0, 0, 1, 1, 2],
+            id="the first of the queue alone",
+        ),
+        pytest.param(
+            ["PROCESSING"] * 3,
+            ["PROCESSING", "COMPLETED", "PROCESSING", "COMPLETED", "COMPLETED"],
+            [0, 1, 2, 0, 2],
+            id="all that run side by side",
+        ),
+        pytest.param(
+            ["ENQUEUED", "WARMING_UP", "ENQUEUED"],
+            ["ENQUEUED", "COMPLETED", "COMPLETED", "COMPLETED"],
+            [0, 1, 0, 2],
+            id="a status nobody knows is no queue",
+        ),
+        pytest.param(
+            ["ENQUEUED"] * 3, ["COMPLETED"] * 3, [0, 1, 2], id="what is complete already, in the same round"
+        ),
+    ],
+)
+def test_of_several_jobs_those_that_wait_behind_another_are_not_polled(
+    statuses: list[str], results: list[str], polled: list[int]
+) -> None:
+    waited = play(export_of(*statuses), results, remedies=NO_REMEDIES)
+    assert waited.polled == polled
+    assert waited.report.export.is_completed
+
+
+def test_the_job_submitted_first_is_the_first_of_the_queue() -> None:
+    export = export_of("ENQUEUED", "ENQUEUED").with_slice(0, submitted_at=NOW)
+    export = export.with_slice(1, submitted_at=NOW - HOUR)
+    assert play(export, ["COMPLETED", "COMPLETED"], remedies=NO_REMEDIES).polled == [1, 0]
+
+
+def test_the_log_says_once_that_a_job_waits_for_its_turn_and_how_long_it_took() -> None:
+    export = export_of("ENQUEUED").with_slice(0, submitted_at=NOW)
+    waited = play(export, ["ENQUEUED", "ENQUEUED", "PROCESSING", "COMPLETED"])
+    assert waited.told == [
+        "Job 100 waits for its turn: LinkedIn runs one export of a contract at a time.",
+        "Job 100: PROCESSING",
+        "Job 100: COMPLETED",
+    ]
+    assert waited.report.notes == ("Job 100 was queued for 0:00:48 and processed for 0:00:10.",)
+
+
+def test_a_job_that_was_never_seen_processing_took_one_time() -> None:
+    waited = play(export_of("ENQUEUED").with_slice(0, submitted_at=NOW), [JobStatus.TIMED_OUT])
+    assert waited.report.notes == ("Job 100 was queued and processed in 0:00:10.",)
 
 
 # --- how a wait ends --------------------------------------------------------------------------------------
@@ -131,8 +208,8 @@ def test_a_wait_ends_when_all_jobs_are_completed() -> None:
     waited = play(export_of("ENQUEUED", "ENQUEUED"), ["PROCESSING", "COMPLETED", "COMPLETED"])
     assert waited.report.outcome is Outcome.READY
     assert waited.report.export.is_completed
-    assert waited.polled == [0, 1, 0]
-    assert waited.pauses == [10, 11.5]
+    assert waited.polled == [0, 0, 1]
+    assert waited.pauses == [10, 10]
     assert (waited.report.polls, waited.report.failed_polls) == (3, 0)
 
 
@@ -141,7 +218,7 @@ def test_a_wait_ends_when_all_jobs_are_completed() -> None:
     [
         pytest.param(export_of("COMPLETED"), id="completed"),
         pytest.param(export_of("ENQUEUED", JobStatus.DATA_DELAY), id="failed"),
-        pytest.param(export_of("ENQUEUED", None), id="to-be-submitted"),
+        pytest.param(export_of("COMPLETED", None), id="to-be-submitted"),
     ],
 )
 def test_a_wait_with_nothing_to_wait_for_ends_at_once(export: Export) -> None:
@@ -170,10 +247,10 @@ def test_a_wait_ends_when_there_is_room_for_the_next_job() -> None:
 def test_a_wait_ends_when_a_delayed_job_may_be_submitted_again() -> None:
     due = NOW + dt.timedelta(seconds=25)
     export = export_of("ENQUEUED", None).with_slice(1, not_before=due)
-    waited = play(export, repeat("PROCESSING"))
+    waited = play(export, repeat("PROCESSING"), remedies=Remedies(max_running=2))
     assert waited.report.outcome is Outcome.READY
     assert waited.now == due
-    assert waited.pauses == [10, 11.5, 3.5]
+    assert waited.pauses == [10, 10, 5]
 
 
 def test_a_wait_for_late_data_alone_polls_nothing() -> None:
@@ -235,7 +312,7 @@ def test_failed_polls_are_tolerated_up_to_the_deadline() -> None:
 
 
 def test_a_poll_that_fails_for_one_job_does_not_keep_the_others_waiting() -> None:
-    waited = play(export_of("ENQUEUED", "ENQUEUED"), [DOWN, "COMPLETED", "COMPLETED"])
+    waited = play(export_of("PROCESSING", "PROCESSING"), [DOWN, "COMPLETED", "COMPLETED"])
     assert waited.polled == [0, 1, 0]
     assert waited.report.export.is_completed
 
@@ -253,7 +330,7 @@ def test_a_poll_that_fails_for_one_job_does_not_keep_the_others_waiting() -> Non
     ids=lambda problem: type(problem).__name__,
 )
 def test_a_poll_that_fails_for_good_ends_the_wait(problem: errors.SalesNavigatorError) -> None:
-    waited = play(export_of("ENQUEUED", "ENQUEUED"), ["PROCESSING", problem])
+    waited = play(export_of("PROCESSING", "PROCESSING"), ["PROCESSING", problem])
     assert waited.report.outcome is Outcome.POLL_FAILED
     assert waited.report.last_problem == str(problem)
     assert waited.report.failed_polls == 1
@@ -262,18 +339,16 @@ def test_a_poll_that_fails_for_good_ends_the_wait(problem: errors.SalesNavigator
 
 def test_retry_after_is_waited_for_once() -> None:
     waited = play(export_of("ENQUEUED"), [limited(300), "PROCESSING", "COMPLETED"])
-    assert waited.pauses == pytest.approx([10, 300, 13.225])
+    assert waited.pauses == [10, 300, 10]
 
 
 def test_the_longest_retry_after_of_a_round_counts() -> None:
-    waited = play(
-        export_of("ENQUEUED", "ENQUEUED", "ENQUEUED"), [limited(300), limited(200), DOWN, *["COMPLETED"] * 3]
-    )
+    waited = play(export_of(*["PROCESSING"] * 3), [limited(300), limited(200), DOWN, *["COMPLETED"] * 3])
     assert waited.pauses == [10, 300]
 
 
 def test_a_short_retry_after_does_not_quicken_the_polls() -> None:
-    assert play(export_of("ENQUEUED"), [limited(1), "COMPLETED"]).pauses == [10, 11.5]
+    assert play(export_of("ENQUEUED"), [limited(1), "COMPLETED"]).pauses == [10, 15]
 
 
 def test_a_retry_after_beyond_the_deadline_is_cut_there() -> None:
@@ -282,7 +357,7 @@ def test_a_retry_after_beyond_the_deadline_is_cut_there() -> None:
     assert waited.report.outcome is Outcome.READY
 
 
-def test_the_sensor_waits_for_all_jobs_side_by_side() -> None:
+def test_a_sensor_waits_for_all_jobs_of_an_export() -> None:
     export = export_of(*["ENQUEUED"] * 64)
     assert play(export, ["COMPLETED"] * 64, remedies=NO_REMEDIES).report.export.is_completed
 
@@ -301,6 +376,7 @@ _reports = st.builds(
     last_problem=st.none() | st.text(),
     request_ids=st.lists(st.text(), max_size=5).map(tuple),
     warnings=st.lists(st.text(), max_size=2).map(tuple),
+    notes=st.lists(st.text(), max_size=2).map(tuple),
 )
 
 
@@ -331,7 +407,7 @@ GOOD: dict[str, Any] = Report(export_of("ENQUEUED"), NOW).to_event()
         *(
             pytest.param({key: value for key, value in GOOD.items() if key != name}, id=f"without-{name}")
             for name in GOOD
-            if name != "warnings"  # an event stored before there were any is still good
+            if name not in ("warnings", "notes")  # an event stored before there were any is still good
         ),
     ],
 )
@@ -357,11 +433,11 @@ def test_a_crm_export_that_begins_later_than_asked_is_warned_about_once_it_is_co
     )
     report = Report(crm, NOW)
     later = NOW - 30 * DAY
-    report.seen(0, ExportJob(7, "PROCESSING", export_start_at=later))
-    report.seen(0, ExportJob(7, "COMPLETED", export_start_at=NOW - 60 * DAY))
-    report.seen(0, ExportJob(7, "COMPLETED"))
+    report.seen(0, ExportJob(7, "PROCESSING", export_start_at=later), NOW)
+    report.seen(0, ExportJob(7, "COMPLETED", export_start_at=NOW - 60 * DAY), NOW)
+    report.seen(0, ExportJob(7, "COMPLETED"), NOW)
     assert report.warnings == ()
-    report.seen(0, ExportJob(7, "COMPLETED", export_start_at=later))
+    report.seen(0, ExportJob(7, "COMPLETED", export_start_at=later), NOW)
     (warning,) = report.warnings
     assert "from 2026-05-16T12:00:00.000Z, later than the 2026-04-16T12:00:00.000Z asked for" in warning
 

@@ -73,8 +73,7 @@ def test_every_submission_is_remembered_before_the_next_call_is_made(snav_sandbo
             asked.append(len(snav_sandbox.requests))
 
     store = Watching()
-    with pytest.raises(TaskDeferred):
-        exporting(**DAYS_200, deferrable=True)().execute(context_of(None, store))
+    on_worker(exporting(**DAYS_200, wait_for_completion=False), store)
     known = [sum(part["job_id"] is not None for part in each["export"]["slices"]) for each in store.written]
     assert known[:3] == [1, 2, 3]
     assert asked[:3] == [1, 2, 3]
@@ -278,7 +277,7 @@ def test_a_retry_submits_the_part_that_failed_and_keeps_those_that_did_not(
     with pytest.raises(SalesNavigatorExportFailedError, match="submits only what is missing"):
         path(make, store)
     export = path(make, store)
-    first, failed, third, again = (job.job_id for job in snav_sandbox.created_jobs)
+    first, failed, again, third = (job.job_id for job in snav_sandbox.created_jobs)
     assert job_ids(export) == [first, again, third]
     assert failed not in job_ids(export)
 
@@ -341,7 +340,7 @@ def test_a_lost_answer_does_not_hide_the_jobs_that_run(snav_sandbox: Sandbox, pa
     snav_sandbox.fault("create", still_queued(7))
     snav_sandbox.fault("create", LoseAnswer(), times=None)
     with pytest.raises(SalesNavigatorConnectionError) as raised:
-        path(exporting(**DAYS_200), Store())
+        path(exporting(**DAYS_200, wait_for_completion=False), Store())
     for part in ("may have created a job whose answer was lost", "LinkedIn goes on with job 7"):
         assert part in str(raised.value)
 
