@@ -110,12 +110,12 @@ def landing_extra(
     :param following: LinkedIn's ``nextExportStartAt``; without one there is no ``next_export_start_at``.
     """
     asked = export.to_json()
-    del asked["slices"]
+    slices = asked.pop("slices")
     return {
         **asked,
         "folder": folder,
-        "start_at": files[0].start_at,
-        "end_at": files[-1].end_at,
+        "start_at": files[0].start_at if files else slices[0]["start_at"],
+        "end_at": files[-1].end_at if files else slices[-1]["end_at"],
         **_sums(files),
         "file_count": len(files),
         **({"next_export_start_at": to_text(following)} if following else {}),

@@ -93,13 +93,17 @@ def forget_masked_secrets() -> Iterator[None]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call tries twice, so that a third failure in a row reaches the one who waits for the export."""
+    """Each call tries twice, so that a third failure in a row reaches the one who waits for the export.
+
+    A file that is not there, or not whole, is asked for three times.
+    """
     from airflow_provider_snav.api.exchange import RetryPolicy
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 
     policy = RetryPolicy(tries=2, first=0.001, longest_wait=0.2, fresh_token_waits=(0.001,))
     for hook in (SalesNavigatorHook, SalesNavigatorAsyncHook):
         monkeypatch.setattr(hook, "retry_policy", policy)
+    monkeypatch.setattr("airflow_provider_snav.landing.download.PAUSES", (0.001, 0.002))
 
 
 # In a process of its own, so that what is measured is the client. It ends when its standard input does,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from hashlib import sha256
-from itertools import chain, count
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api import calls
@@ -31,8 +33,12 @@ from airflow_provider_snav.storage.staging import Stage, open_stage
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
-_TRIES = 3
-_EXPIRED = (401, 403, 404, 410)
+PAUSES: Sequence[float] = (1, 3, 8, 18)
+"""Seconds before each further try at a file that is not there, or not whole."""
+
+# A URL that has expired, or whose file is not there yet. The token is good: the job was read with it.
+_NOT_THERE = (401, 403, 404, 410)
+_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*")
 
 
 class StoppedError(Exception):
@@ -57,22 +63,40 @@ class Downloads:
         self._credential = Credential.MEMBER
         if export.kind is ExportKind.CRM_VALIDATION:
             self._credential = Credential.APPLICATION
+        self._jobs: dict[int, ExportJob] = {}
         self.stages: dict[str, Stage] = {}
 
     def completed_jobs(self) -> list[ExportJob]:
-        """The jobs of all slices as LinkedIn reports them now, each with its download URLs."""
+        """The jobs of all slices as LinkedIn reports them now, each with its download URLs.
+
+        A job that is complete but has no file is asked for again before it is believed.
+        """
         with ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-status") as pool:
-            return list(pool.map(self._completed_job, self._export.slices))
+            return list(pool.map(self._job_with_file, self._export.slices))
 
     def stage_all(self, parts: Sequence[Part]) -> list[LandedFile]:
-        """Download, verify and stage every file.
+        """Download, verify and stage every file; those of a job that lacks rows once more.
 
         :returns: one entry a file, in the order of ``parts``.
+        :raises SalesNavigatorLandingError: a file is not there, is cut short, or has other rows or columns
+            than it should.
         """
         self._progress = Progress(len(parts), self._log)
+        files: dict[Part, LandedFile] = {}
+        short: set[int] = set()
+        for tries in self._tries():
+            again = [part for part in parts if tries == 1 or part.job.job_id in short]
+            files |= zip(again, self._stage_each(again, renewed=tries > 1), strict=True)
+            files = dict(zip(parts, _with_first_header(files, self._log), strict=True))
+            short = self._jobs_without_all_rows(files, tries)
+            if not short:
+                break
+        return list(files.values())
+
+    def _stage_each(self, parts: Sequence[Part], *, renewed: bool = False) -> list[LandedFile]:
         pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-landing")
         try:
-            futures = [pool.submit(self._stage_with_renewals, part) for part in parts]
+            futures = [pool.submit(self._stage_with_renewals, part, renewed) for part in parts]
             for future in as_completed(futures):
                 future.result()
         except BaseException:
@@ -81,9 +105,7 @@ class Downloads:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-        files = [future.result() for future in futures]
-        self._check_rows(parts, files)
-        return files
+        return [future.result() for future in futures]
 
     def discard(self) -> None:
         """Remove everything that is staged and was not published."""
@@ -103,36 +125,61 @@ class Downloads:
             raise SalesNavigatorLandingError(
                 f"Job {part.job_id} is {job.status}: wait for the export before landing it."
             )
-        if not job.download_urls:
-            raise SalesNavigatorLandingError(
-                f"LinkedIn says job {part.job_id} is {job.status} and gives no download URL."
-            )
+        self._jobs[job.job_id] = job
         return job
 
-    def _stage_with_renewals(self, part: Part) -> LandedFile:
-        """Stage one file. Its URL is a lease: renewed when it expires, even in the middle."""
+    def _job_with_file(self, part: Slice) -> ExportJob:
+        for tries in self._tries():
+            job = self._completed_job(part)
+            if job.download_urls or job.row_count == 0:
+                break
+            self._log.warning("Job %s is complete and has no file yet (try %s)", job.job_id, tries)
+        return job
+
+    def _stage_with_renewals(self, part: Part, renewed: bool) -> LandedFile:
+        """Stage one file. Its URL is a lease: renewed when it is not there, even in the middle."""
         job = part.job
-        for tries in count(1):
-            try:
-                return self._stage(part, job.download_urls[part.position])
-            except SalesNavigatorError as error:
-                expired = isinstance(error, SalesNavigatorApiError) and error.status_code in _EXPIRED
-                cut = isinstance(error, SalesNavigatorIncompleteDownloadError)
-                if tries == _TRIES or not (expired or cut):
-                    where = f"This was {part.path.name}, of job {job.job_id}."
-                    raise error.because(where) from error.__cause__
-                self._log.warning(
-                    "Download %s of %s failed, asking for a new URL: %s", tries, part.path.name, error
-                )
+        where = f"This was {part.path.name}, of job {job.job_id}."
+        for tries in self._tries():
+            if renewed or tries > 1:
                 job = self._completed_job(part.part)
-                if len(job.download_urls) != len(part.job.download_urls):
-                    raise SalesNavigatorLandingError(
-                        f"Job {job.job_id} now has {len(job.download_urls)} files, not"
-                        f" {len(part.job.download_urls)}."
-                    ) from None
-        raise AssertionError("unreachable")
+            try:
+                return self._stage(part, self._url(part, job))
+            except SalesNavigatorError as error:
+                missing = isinstance(error, SalesNavigatorApiError) and error.status_code in _NOT_THERE
+                if not missing and not isinstance(error, SalesNavigatorIncompleteDownloadError):
+                    raise error.because(
+                        f"This was {part.path.name}, of job {job.job_id}."
+                    ) from error.__cause__
+                self._log.warning("Download %s of %s failed: %s", tries, part.path.name, error)
+                failure = error
+        if isinstance(failure, SalesNavigatorApiError):
+            raise SalesNavigatorLandingError(
+                f"LinkedIn says job {job.job_id} is complete, but its file {part.path.name} was not there in"
+                f" {tries} tries: {failure}"
+            ) from failure
+        raise failure.because(f"{where} There were {tries} tries.")
+
+    @staticmethod
+    def _url(part: Part, job: ExportJob) -> str:
+        before, now = len(part.job.download_urls), len(job.download_urls)
+        if not now:
+            raise SalesNavigatorIncompleteDownloadError("LinkedIn gives no download URL any more.")
+        if now != before:
+            raise SalesNavigatorLandingError(f"Job {job.job_id} now has {now} files, not {before}.")
+        return job.download_urls[part.position]
+
+    def _tries(self) -> Iterator[int]:
+        """Count tries from 1, with a growing pause before each but the first."""
+        yield 1
+        for tries, pause in enumerate(PAUSES, start=2):
+            if self._stop.wait(pause):
+                raise StoppedError
+            yield tries
 
     def _stage(self, part: Part, url: str) -> LandedFile:
+        if earlier := self.stages.get(part.path.name):
+            earlier.discard()
         stage = open_stage(part.path, attempt=self._terms.attempt)
         self.stages[part.path.name] = stage
         try:
@@ -158,7 +205,7 @@ class Downloads:
                 self._progress.reached(part.path.name, received)
         profile.finish()
         stage.seal()
-        self._progress.done()
+        self._progress.done(part.path.name)
         return LandedFile(
             uri=stage.uri,
             rows=profile.rows,
@@ -170,16 +217,53 @@ class Downloads:
             end_at=to_text(end) if (end := part.job.export_end_at or part.part.end_at) else None,
         )
 
-    def _check_rows(self, parts: Sequence[Part], files: Sequence[LandedFile]) -> None:
-        for job in {part.job.job_id: part.job for part in parts}.values():
-            rows = sum(file.rows for file in files if file.job_id == job.job_id)
-            if job.row_count in (None, rows):
+    def _jobs_without_all_rows(self, files: Mapping[Part, LandedFile], tries: int) -> set[int]:
+        """The jobs whose files have fewer rows than LinkedIn stated.
+
+        :raises SalesNavigatorRowCountError: a job has more rows, or still fewer at the last of the tries.
+        """
+        short = set()
+        for job_id in {part.job.job_id for part in files}:
+            rows = sum(file.rows for part, file in files.items() if part.job.job_id == job_id)
+            expected = self._jobs[job_id].row_count
+            if expected is None or expected == rows:
                 continue
-            message = f"Job {job.job_id} has {rows} rows where LinkedIn's rowCount says {job.row_count}."
-            if self._terms.verify:
+            message = f"Job {job_id} has {rows} rows where LinkedIn's rowCount says {expected}"
+            if not self._terms.verify:
+                self._log.warning("%s. Landing it all the same, as verify=False says.", message)
+            elif rows > expected or tries > len(PAUSES):
                 raise SalesNavigatorRowCountError(
-                    f"{message} verify=False lands it as it is.",
-                    expected=job.row_count or 0,
-                    actual=rows,
+                    f"{message}, in {tries} downloads.", expected=expected, actual=rows
                 )
-            self._log.warning("%s Landing it all the same, as verify=False says.", message)
+            else:
+                self._log.warning("%s. Downloading it again.", message)
+                short.add(job_id)
+        return short
+
+
+def _with_first_header(files: Mapping[Part, LandedFile], log: Any) -> Iterator[LandedFile]:
+    """The files with the columns of their job's first: a file without a header begins with a row.
+
+    :raises SalesNavigatorLandingError: a file has another header.
+    """
+    headers: dict[int, list[str]] = {}
+    for part, file in files.items():
+        header = headers.setdefault(part.job.job_id, file.columns)
+        if file.columns == header:
+            yield file
+            continue
+        if len(file.columns) != len(header) or _is_header(file.columns, header):
+            raise SalesNavigatorLandingError(
+                f"{part.path.name} has other columns than the first file of job {part.job.job_id}: this"
+                " is not one export."
+            )
+        log.warning("%s has no header: its columns are those of the job's first file", part.path.name)
+        yield replace(file, rows=file.rows + 1, columns=header, has_header=False)
+
+
+def _is_header(record: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether a record names columns; of a row, hardly each value is different and could be a name."""
+    names = {name.casefold() for name in record}
+    if names.intersection(name.casefold() for name in header):
+        return True
+    return len(names) == len(record) and all(map(_COLUMN_NAME.fullmatch, record))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_snav.api.errors import SalesNavigatorError
+from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorLandingError
 from airflow_provider_snav.api.models import Export, ExportJob
 from airflow_provider_snav.landing.compress import SUFFIXES
 from airflow_provider_snav.landing.download import Downloads
@@ -35,6 +35,7 @@ class Landing:
         self._export = export
         self._folder = folder
         self._terms = terms
+        self._log = log
         self._stop = threading.Event()
         self._downloads = Downloads(hook, export, terms, self._stop, log)
         self._publication = Publication(folder, terms, log)
@@ -45,14 +46,19 @@ class Landing:
 
         :param confirm: is called when all files are published. If it raises a ``SalesNavigatorError``,
             the landing has failed and is rolled back as after a publication that failed.
-        :returns: one entry a file, in order of time.
+        :returns: one entry a file, in order of time; none if the export has no file.
         :raises SalesNavigatorLandingError: nothing was published.
         :raises SalesNavigatorApiError: LinkedIn refused; nothing was published.
         """
         self._publication.refuse_existing()
         jobs = self._downloads.completed_jobs()
         self.next_export_start_at = jobs[-1].next_export_start_at
+        self._check_for_files(jobs)
         parts = self._parts(jobs)
+        if not parts:
+            self._log.warning("Nothing lands: LinkedIn gives no file. Files of earlier runs stay.")
+            confirm()
+            return []
         try:
             files = self._downloads.stage_all(parts)
             stages = {part.path.name: self._downloads.stages[part.path.name] for part in parts}
@@ -70,6 +76,18 @@ class Landing:
             if self._terms.if_exists == "fail":
                 return f"{left} As if_exists='fail' says, a retry is refused for as long as they lie there."
         return f"{left} A retry lands the whole export again." if error.retryable else left
+
+    def _check_for_files(self, jobs: Sequence[ExportJob]) -> None:
+        for job in jobs:
+            # Only analytics jobs have a rowCount: one of 0 is an export without rows.
+            if job.download_urls or job.row_count == 0:
+                continue
+            message = f"LinkedIn says job {job.job_id} is {job.status} and gives no download URL"
+            if self._terms.if_no_file == "fail":
+                raise SalesNavigatorLandingError(
+                    f"{message}, asked several times. if_no_file='skip' takes it for an export without rows."
+                )
+            self._log.warning("%s. Going on without its file, as if_no_file='skip' says.", message)
 
     def _parts(self, jobs: Sequence[ExportJob]) -> list[Part]:
         suffix = SUFFIXES[self._terms.compression]

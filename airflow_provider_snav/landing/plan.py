@@ -22,6 +22,7 @@ class Terms:
     stem: str
     attempt: str
     if_exists: Literal["overwrite", "fail"] = "overwrite"
+    if_no_file: Literal["fail", "skip"] = "fail"
     compression: CompressionKind | None = None
     verify: bool = True
     manifest: bool = False
@@ -40,7 +41,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LandedFile:
-    """One file as it lies on the store. ``bytes`` and ``sha256`` are of the object, compressed or not."""
+    """One file as it lies on the store.
+
+    ``bytes`` and ``sha256`` are of the object, compressed or not. Without ``has_header``, the file begins
+    with a row, and ``columns`` are those of its job's first file.
+    """
 
     uri: str
     rows: int
@@ -50,3 +55,4 @@ class LandedFile:
     job_id: int | None
     start_at: str
     end_at: str | None
+    has_header: bool = True

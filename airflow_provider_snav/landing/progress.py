@@ -17,15 +17,15 @@ class Progress:
         self._files = files
         self._log = log
         self._lock = threading.Lock()
-        self._done = 0
+        self._done: set[str] = set()
         self._bytes: dict[str, int] = {}
         self._clock = clock
         self._began = self._told = clock()
 
-    def done(self) -> None:
-        """Count one file more."""
+    def done(self, name: str) -> None:
+        """Note that a file has come to its end."""
         with self._lock:
-            self._done += 1
+            self._done.add(name)
 
     def reached(self, name: str, size: int) -> None:
         """Note how many bytes of a file's CSV have come; say so every ten seconds.
@@ -40,7 +40,7 @@ class Progress:
                 mib = sum(self._bytes.values()) / 2**20
                 self._log.info(
                     "Downloaded %s of %s files so far, %.1f MiB, %.1f MiB/s",
-                    self._done,
+                    len(self._done),
                     self._files,
                     mib,
                     mib / (now - self._began),

@@ -46,6 +46,9 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         so put into it what tells them apart, such as ``{{ ti.map_index }}`` or ``{{ ds }}``.
     :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading,
         and again before publishing.
+    :param if_no_file: what a completed job without a file is: ``fail``, or ``skip``, an export without rows.
+        Then nothing lands, files of earlier runs stay, and a watermark moves on. An analytics job with a
+        ``rowCount`` of 0 and no file is always an export without rows.
     :param compression: None, ``gzip`` or ``zstd`` (which needs the extra of that name).
     :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
     :param manifest: write ``<stem>.manifest.json`` last, for readers that need all files or none.
@@ -73,6 +76,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         destination: str,
         filename: str | None = None,
         if_exists: Literal["overwrite", "fail"] = "overwrite",
+        if_no_file: Literal["fail", "skip"] = "fail",
         compression: Literal["gzip", "zstd"] | None = None,
         verify: bool = True,
         manifest: bool = False,
@@ -87,6 +91,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         self.destination = destination
         self.filename = filename
         self.if_exists = if_exists
+        self.if_no_file = if_no_file
         self.compression = compression
         self.verify = verify
         self.manifest = manifest
@@ -103,7 +108,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
         """Land the export.
 
         :returns: one entry a file: ``uri``, ``rows``, ``bytes``, ``sha256``, ``columns``, ``job_id``,
-            ``start_at``, ``end_at``.
+            ``start_at``, ``end_at``, ``has_header``; none if the export has no file.
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.landing.land import Landing
@@ -136,7 +141,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""
-        outputs = [landed_data(*self._landed)] if self._landed else []
+        outputs = [landed_data(*self._landed)] if self._landed and self._landed[1] else []
         return facets([exported_data(Export.from_json(self.export))], outputs)
 
     def _watermark(self, export: Export, context: Context) -> Watermark | None:
@@ -165,6 +170,10 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             raise SalesNavigatorConfigurationError(
                 f"if_exists={self.if_exists!r} is neither 'overwrite' nor 'fail'."
             )
+        if self.if_no_file not in ("fail", "skip"):
+            raise SalesNavigatorConfigurationError(
+                f"if_no_file={self.if_no_file!r} is neither 'fail' nor 'skip'."
+            )
         if type(self.max_parallel) is not int or self.max_parallel < 1:
             raise SalesNavigatorConfigurationError(
                 f"max_parallel={self.max_parallel!r} must be a whole number, 1 or more."
@@ -175,6 +184,7 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             stem=own_stem(self.filename) if self.filename is not None else stem_of(export, run),
             attempt=uuid4().hex[:8],
             if_exists=self.if_exists,
+            if_no_file=self.if_no_file,
             compression=self.compression,
             verify=self.verify,
             manifest=self.manifest,

@@ -390,6 +390,48 @@ def test_a_renewal_that_brings_another_number_of_files_lands_none(
     assert names(tmp_path) == set()
 
 
+def answering_with(sandbox: Sandbox, header_of_others: bytes | None) -> list[bytes]:
+    """The files of the job, all but the first with another header, or with none; they are answered once."""
+    [job] = sandbox.created_jobs
+    first, *others = (part.read() for part in sandbox.files(job.job_id))
+    bodies = [first]
+    for other in others:
+        _, _, rows = other.partition(b"\n")
+        bodies.append(rows if header_of_others is None else header_of_others + b"\n" + rows)
+    for body in bodies:
+        sandbox.fault("download", Answer(200, body, {"Content-Type": "text/csv"}))
+    return bodies
+
+
+def test_parts_without_a_header_lose_no_row_and_have_the_first_parts_columns(
+    in_parts: Sandbox, tmp_path: Path, logged: Logged
+) -> None:
+    export = completed(in_parts)
+    [job] = in_parts.created_jobs
+    bodies = answering_with(in_parts, header_of_others=None)
+    landed = land(export, tmp_path, max_parallel=1)
+    assert [file["rows"] for file in landed] == [part.rows for part in in_parts.files(job.job_id)]
+    assert [file["has_header"] for file in landed] == [True] + [False] * (len(bodies) - 1)
+    assert {tuple(file["columns"]) for file in landed} == {tuple(landed[0]["columns"])}
+    assert sorted(contents(tmp_path).values()) == sorted(bodies)
+    assert len([line for line in logged("warning") if "has no header" in line]) == len(bodies) - 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"crmId,kind,expired,created", b"createdAt,crmId,crmRecordType,expiredAt", b"crmId"],
+    ids=["other names", "another order", "fewer"],
+)
+def test_parts_with_different_headers_are_not_one_export(
+    in_parts: Sandbox, tmp_path: Path, header: bytes
+) -> None:
+    export = completed(in_parts)
+    answering_with(in_parts, header_of_others=header)
+    with pytest.raises(SalesNavigatorLandingError, match="has other columns than the first file of job"):
+        land(export, tmp_path, max_parallel=1)
+    assert names(tmp_path) == set()
+
+
 LIFE = dt.timedelta(minutes=30)
 OUTLIVED = 6
 

@@ -90,7 +90,7 @@ def test_the_first_run_begins_as_told_and_each_later_one_where_the_last_landed_l
 def test_a_failed_landing_does_not_move_it(run: RunOf, snav_sandbox: Sandbox) -> None:
     run("crm_landing_fails", 1)
     after_first = following(snav_sandbox)
-    snav_sandbox.fault("download", http_error(403), times=3)
+    snav_sandbox.fault("download", http_error(400))
     failed = run("crm_landing_fails", 2, ends="failed")
     assert failed.states("export") == ["success"]
     assert failed.states("land") == ["failed"]
@@ -297,6 +297,39 @@ def test_without_a_next_start_it_stays_where_it_is_and_the_log_says_so(
     assert len(landing(export, tmp_path)(kept)) == len(list(tmp_path.iterdir())) == 1
     assert kept == {}
     assert "no nextExportStartAt: the watermark stays where it is" in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("if_no_file", ["fail", "skip"])
+def test_an_export_without_a_file_moves_it_only_where_that_is_what_one_expects(
+    snav_sandbox: Sandbox, tmp_path: Path, if_no_file: str, impatient: None
+) -> None:
+    job = {"jobId": 7, "status": "COMPLETED", "downloadUrls": [], "nextExportStartAt": 1_790_000_000_000}
+    answer = Answer(200, json.dumps(job).encode(), {"Content-Type": "application/json"})
+    snav_sandbox.fault("status", answer, times=None)
+    export = {
+        "kind": "crm_validation",
+        "crm_instance": DYNAMICS,
+        "slices": [{"start_at": FIRST, "job_id": 7, "status": "COMPLETED"}],
+    }
+    asset, kept = Asset("snav_stale_contacts"), Kept()
+    task = SalesNavigatorToObjectStorageOperator(
+        task_id="land",
+        export=export,
+        destination=str(tmp_path),
+        watermark=asset,
+        if_no_file=if_no_file,  # type: ignore[arg-type]
+    )
+    context = context_of(task, asset_state_store={asset: kept})
+    if if_no_file == "fail":
+        with pytest.raises(SalesNavigatorError, match="if_no_file='skip'"):
+            task.execute(context)
+        assert kept == {}
+    else:
+        assert task.execute(context) == []
+        [moved] = kept.values()
+        assert moved["next_export_start_at"] == "2026-09-21T14:13:20.000Z"
+        assert context["outlet_events"][asset].extra["file_count"] == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_analytics_export_has_no_watermark(snav_sandbox: Sandbox, tmp_path: Path) -> None:

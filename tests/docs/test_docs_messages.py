@@ -48,7 +48,7 @@ def slow_elsewhere(sandbox: Sandbox, _: Path) -> Any:
 
 def miscounted(sandbox: Sandbox, folder: Path) -> Any:
     export = completed_export()
-    sandbox.fault("status", WrongRowCount())
+    sandbox.fault("status", WrongRowCount(by=-1))
     return lambda: SalesNavigatorToObjectStorageOperator(
         task_id="land", export=export, destination=folder.as_uri()
     )

@@ -22,7 +22,7 @@ def test_a_line_every_ten_seconds_says_files_bytes_and_rate() -> None:
         now = 100.0 + second
         progress.reached("seats.csv", second * 2 * MIB)
         if second == 15:
-            progress.done()
+            progress.done("seats.csv")
     assert log.lines == [
         "Downloaded 0 of 60 files so far, 20.0 MiB, 2.0 MiB/s",
         "Downloaded 1 of 60 files so far, 40.0 MiB, 2.0 MiB/s",
@@ -34,7 +34,7 @@ def test_a_short_download_says_nothing() -> None:
     log = Log()
     progress = Progress(1, log, lambda: 0.0)
     progress.reached("seats.csv", MIB)
-    progress.done()
+    progress.done("seats.csv")
     assert log.lines == []
 
 

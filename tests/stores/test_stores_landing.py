@@ -18,6 +18,7 @@ from task_runs import context_of, parts_of
 from airflow_provider_snav.api.errors import (
     SalesNavigatorDestinationError,
     SalesNavigatorIncompleteDownloadError,
+    SalesNavigatorLandingError,
     SalesNavigatorRowCountError,
     SalesNavigatorServerError,
 )
@@ -149,7 +150,7 @@ FAULTS: dict[str, tuple[Arrange, type[Exception], str]] = {
     "cut": (cut, SalesNavigatorIncompleteDownloadError, "broke off after 8388609 of"),
     "short": (short, SalesNavigatorRowCountError, "rowCount says"),
     "wrong rowCount": (wrong_row_count, SalesNavigatorRowCountError, "rowCount says"),
-    "expired in the middle": (expired_in_the_middle, AirflowFailException, "HTTP 401"),
+    "expired in the middle": (expired_in_the_middle, SalesNavigatorLandingError, "not there in 3 tries"),
     "503": (unavailable, SalesNavigatorServerError, "HTTP 503"),
     "store refuses at the end": (
         store_refuses_at_the_end,

@@ -273,6 +273,7 @@ def test_a_name_that_ends_as_the_compression_does_is_not_doubled(export: Any, lo
         ({"filename": 1.5}, "filename=1.5 must be text"),
         ({"filename": True}, "filename=True must be text"),
         ({"if_exists": "append"}, "if_exists='append'"),
+        ({"if_no_file": "wait"}, "if_no_file='wait'"),
         ({"compression": "lz4"}, "lz4"),
         ({"max_parallel": 0}, "max_parallel=0"),
         ({"max_parallel": "4"}, "max_parallel='4' must be a whole number"),
@@ -470,6 +471,65 @@ def test_a_file_of_unknown_length_is_verified_by_its_rows(
     assert list(local_store.files().values()) == exported(snav_sandbox)
 
 
+def test_a_file_that_lacks_rows_is_downloaded_again(snav_sandbox: Sandbox, store: Store) -> None:
+    export = parts_of(2)
+    snav_sandbox.fault("download", Cut(200, cleanly=True))
+    land(export, store)
+    assert [store.files()[name] for name in sorted(store.files())] == exported(snav_sandbox)
+    assert downloads(snav_sandbox) == [200, 200, 200]
+    assert store.leftovers() == []
+
+
+def test_the_row_count_that_counts_is_the_one_linkedin_says_last(
+    snav_sandbox: Sandbox, export: Any, local_store: Store
+) -> None:
+    snav_sandbox.fault("status", WrongRowCount())
+    land(export, local_store)
+    assert list(local_store.files().values()) == exported(snav_sandbox)
+
+
+# --- a job without a file ---------------------------------------------------------------------------------
+
+
+def job_answer(**fields: Any) -> Answer:
+    body = json.dumps({"id": 1, "status": "COMPLETED", **fields}).encode()
+    return Answer(200, body, {"Content-Type": "application/json"})
+
+
+NO_FILE = job_answer(downloadUrl=None, downloadUrls=[])
+
+
+def test_a_file_that_is_not_there_yet_lands_when_it_is(
+    snav_sandbox: Sandbox, export: Any, store: Store
+) -> None:
+    snav_sandbox.fault("status", NO_FILE, times=2)
+    land(export, store)
+    assert list(store.files().values()) == exported(snav_sandbox)
+
+
+@pytest.mark.parametrize(
+    ("answer", "arguments"),
+    [(NO_FILE, {"if_no_file": "skip"}), (job_answer(rowCount=0), {})],
+    ids=["skipped", "rowCount 0"],
+)
+def test_an_export_without_a_file_lands_nothing_and_files_of_earlier_runs_stay(
+    snav_sandbox: Sandbox,
+    export: Any,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+    answer: Answer,
+    arguments: dict[str, Any],
+) -> None:
+    land(export, store, manifest=True)
+    before = dict(store.files())
+    snav_sandbox.fault("status", answer, times=None)
+    assert land(export, store, manifest=True, **arguments) == []
+    assert store.files() == before
+    assert "Nothing lands: LinkedIn gives no file. Files of earlier runs stay." in "".join(
+        capsys.readouterr()
+    )
+
+
 # --- failures: nothing is published, what lay there stays -------------------------------------------------
 
 
@@ -479,13 +539,25 @@ def hostile(url: str) -> Answer:
 
 
 FAILURES = {
-    "wrong rowCount": ("status", WrongRowCount(), SalesNavigatorRowCountError, "rowCount says"),
+    "wrong rowCount": ("status", WrongRowCount(), SalesNavigatorRowCountError, "in 3 downloads"),
     "short": ("download", Cut(200, cleanly=True), SalesNavigatorRowCountError, "rowCount says"),
     "cut": ("download", Cut(200), SalesNavigatorIncompleteDownloadError, "broke off after 200 of"),
     "cut at once": ("download", Cut(0), SalesNavigatorIncompleteDownloadError, "broke off after 0 of"),
     "503": ("download", http_error(503), SalesNavigatorServerError, "HTTP 503"),
     "reset": ("download", Reset(), SalesNavigatorConnectionError, "Could not download"),
-    "expired for good": ("status", ExpiredUrl(), AirflowFailException, "HTTP 401"),
+    "expired for good": (
+        "status",
+        ExpiredUrl(),
+        SalesNavigatorLandingError,
+        r"is complete, but its file activity\.part-000[12]\.csv was not there in 3 tries.*HTTP 401",
+    ),
+    "404 for good": (
+        "download",
+        http_error(404),
+        SalesNavigatorLandingError,
+        "not there in 3 tries.*HTTP 404",
+    ),
+    "more rows": ("status", WrongRowCount(by=-1), SalesNavigatorRowCountError, "in 1 downloads"),
     "redirect": (
         "download",
         Redirect("https://linkedin.com.evil.example/x"),
@@ -530,13 +602,14 @@ def test_nothing_is_published_and_the_old_files_stay_after(
         land(export, store, filename="activity", manifest=True)
     assert "Nothing was published; files of earlier runs are untouched." in str(failure.value)
     assert "AQ" not in str(failure.value)
+    assert "verify=False" not in str(failure.value)
     assert dict(store.files()) == before
     assert store.leftovers() == []
 
 
 def test_one_of_two_parts_failing_publishes_neither(snav_sandbox: Sandbox, store: Store) -> None:
     export = parts_of(2)
-    snav_sandbox.fault("status", WrongRowCount())
+    snav_sandbox.fault("status", WrongRowCount(by=-1))
     with pytest.raises(SalesNavigatorRowCountError):
         land(export, store)
     assert downloads(snav_sandbox) == [200, 200]
@@ -618,7 +691,7 @@ def test_a_landing_that_is_stopped_says_what_lies_there(
 
 def test_a_retry_lands_what_the_first_try_could_not(snav_sandbox: Sandbox, store: Store) -> None:
     export: Mapping[str, Any] = parts_of(2)
-    snav_sandbox.fault("status", WrongRowCount())
+    snav_sandbox.fault("status", WrongRowCount(by=-1))
     with pytest.raises(SalesNavigatorError, match="A retry lands the whole export again"):
         land(export, store)
     land(export, store)
