@@ -8,6 +8,9 @@ this module names the subset we rely on. Importing it costs a DAG file nothing b
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +30,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
     mask_secret,
 )
+
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
@@ -80,6 +85,52 @@ def openlineage() -> tuple[Any, Any]:
     return facet, OperatorLineage
 
 
+def use_airflows_database() -> None:
+    """Find connections where Airflow's own commands do: outside a task, Airflow 3 would not look there."""
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+
+
+def is_saved(conn_id: str) -> bool:
+    """Whether Airflow's database holds a connection of that name.
+
+    :raises SalesNavigatorConfigurationError: the database cannot be used.
+    """
+    with _saved_connection(conn_id) as (found, _):
+        return found is not None
+
+
+def save_connection(conn_id: str, **fields: Any) -> None:
+    """Write a connection into Airflow's database, in place of one of that name.
+
+    :param fields: of Airflow's ``Connection``, ``extra`` as JSON text.
+    :raises SalesNavigatorConfigurationError: the database cannot be used.
+    """
+    from airflow.models.connection import Connection
+
+    with _saved_connection(conn_id) as (found, session):
+        connection = found or Connection(conn_id=conn_id)
+        for name, value in fields.items():
+            setattr(connection, name, value)
+        session.add(connection)
+
+
+@contextmanager
+def _saved_connection(conn_id: str) -> Iterator[tuple[Any, Any]]:
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with create_session() as session:
+            yield session.scalar(select(Connection).where(Connection.conn_id == conn_id)), session
+    except SQLAlchemyError as error:
+        raise SalesNavigatorConfigurationError(
+            f"Airflow's database cannot be used ({type(error).__name__}). Run airflow db migrate first, or"
+            " leave out --save: the connection is then printed."
+        ) from None
+
+
 __all__ = [
     "HAS_STATE_STORES",
     "AirflowFailException",
@@ -100,6 +151,9 @@ __all__ = [
     "conf",
     "get_async_connection",
     "get_async_extra_dejson",
+    "is_saved",
     "mask_secret",
     "openlineage",
+    "save_connection",
+    "use_airflows_database",
 ]

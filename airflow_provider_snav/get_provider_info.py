@@ -56,6 +56,8 @@ def get_provider_info() -> dict[str, object]:
                 "python-module": "airflow_provider_snav.transfers.sales_navigator_to_object_storage",
             }
         ],
+        # From Airflow 3.2; older ones do not look at it. Imported with every `airflow` command.
+        "cli": ["airflow_provider_snav.cli.airflow_commands.get_commands"],
         "connection-types": [
             {
                 "connection-type": "snav",

@@ -118,7 +118,8 @@ def test_airflow_is_imported_from_the_one_module_that_knows_its_versions() -> No
     found = {
         f"{_name(source)}: {name}"
         for source in _sources(PACKAGE)
-        if source != PACKAGE / "_compat.py"
+        # Airflow itself imports the second, with each of its commands, and the door would be too heavy there.
+        if source not in (PACKAGE / "_compat.py", PACKAGE / "cli" / "airflow_commands.py")
         for name in _imports(ast.parse(source.read_text(encoding="utf-8")))
         if name.partition(".")[0] == "airflow"
     }

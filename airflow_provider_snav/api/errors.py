@@ -52,8 +52,8 @@ class SalesNavigatorError(Exception):
 
     @property
     def see(self) -> str:
-        """Where the documentation says what happened and what to do."""
-        return f"(see docs/errors.md#{self.section})"
+        """Where the documentation says what happened and what to do, and the command that prints it."""
+        return f"(see docs/errors.md#{self.section}; python -m airflow_provider_snav explain {self.section})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default a copy is made from args alone, which the classes with keywords refuse; a process

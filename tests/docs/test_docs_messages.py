@@ -90,6 +90,7 @@ def test_a_failure_ends_with_its_section(
     with pytest.raises(Exception, match=r"docs/errors\.md") as failure:
         run(task)
     message = str(failure.value)
-    assert message.endswith(f". (see docs/errors.md#{section})")
+    command = f"python -m airflow_provider_snav explain {section}"
+    assert message.endswith(f". (see docs/errors.md#{section}; {command})")
     assert message.count("docs/errors.md") == 1
     assert message.count("does not retry") + message.lower().count("a retry") == 1

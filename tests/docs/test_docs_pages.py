@@ -66,8 +66,8 @@ def test_every_section_answers_the_four_questions() -> None:
 
 
 def test_the_message_names_the_page_and_the_section() -> None:
-    assert (
-        errors.SalesNavigatorRowCountError("", expected=1, actual=2).see == "(see docs/errors.md#row-count)"
+    assert errors.SalesNavigatorRowCountError("", expected=1, actual=2).see == (
+        "(see docs/errors.md#row-count; python -m airflow_provider_snav explain row-count)"
     )
     assert (ROOT / "docs" / "errors.md").exists()
 

@@ -50,7 +50,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         names = set(wheel.namelist())
     info = {f"{INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
-    assert names == {*files_of("airflow_provider_snav"), *info, f"{INFO}/licenses/LICENSE"}
+    guide = "airflow_provider_snav/cli/errors.md"
+    assert names == {*files_of("airflow_provider_snav"), guide, *info, f"{INFO}/licenses/LICENSE"}
     assert "airflow_provider_snav/py.typed" in names
 
 

@@ -1,0 +1,1 @@
+"""Sales Navigator from the command line, without a DAG."""

@@ -1,0 +1,122 @@
+"""The commands and their options, for ``python -m airflow_provider_snav`` and for ``airflow snav``.
+
+Each is a module of this package by the same name, imported when the command runs. Airflow imports this module
+with every ``airflow`` command, so it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+REDIRECT_URI = "http://localhost:8401/callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One argument.
+
+    :param settings: argparse's keyword arguments, of those that Airflow's ``Arg`` has too.
+    """
+
+    flags: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command."""
+
+    name: str
+    help: str
+    description: str
+    options: tuple[Option, ...]
+
+
+def _option(*flags: str, **settings: Any) -> Option:
+    return Option(flags, settings)
+
+
+_CONN_ID = _option(
+    "--conn-id",
+    default="snav_default",
+    metavar="ID",
+    help="the Airflow connection to use (default: snav_default)",
+)
+_JSON = _option("--json", action="store_true", help="print JSON, for scripts")
+
+COMMANDS = (
+    Command(
+        "login",
+        "get a member token from LinkedIn",
+        "Get a member access token through LinkedIn's consent page. The client id is taken from --client-id,"
+        " the connection or SNAV_CLIENT_ID; the client secret from SNAV_CLIENT_SECRET or the connection. What"
+        " is missing is asked for, or read from standard input, a line each. Register the redirect address"
+        " with your application in LinkedIn's developer portal, tab Auth, to the letter. Without --save the"
+        " new connection, secrets included, is printed.",
+        (
+            _CONN_ID,
+            _option("--client-id", metavar="ID", help="client id of your LinkedIn application"),
+            _option(
+                "--scope",
+                action="append",
+                metavar="SCOPE",
+                help="a scope to ask for, may be given several times (default: r_sales_nav_analytics and"
+                " r_sales_nav_display). Ask for all you need at once: consent to other scopes later makes"
+                " LinkedIn revoke the earlier tokens",
+            ),
+            _option(
+                "--redirect-uri",
+                default=REDIRECT_URI,
+                metavar="URL",
+                help=f"a redirect address registered for the application (default: {REDIRECT_URI})",
+            ),
+            _option(
+                "--paste",
+                action="store_true",
+                help="ask for the address at which the browser ended, instead of listening for it: for a"
+                " machine without a browser, and for an https redirect address",
+            ),
+            _option(
+                "--save",
+                metavar="ID",
+                help="save the connection in Airflow's database under this id, such as snav_default",
+            ),
+            _option("--no-browser", action="store_true", help="print the address without opening a browser"),
+            _option(
+                "--timeout",
+                type=float,
+                default=300.0,
+                metavar="SECONDS",
+                help="how long to wait for the member's answer (default: 300)",
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
+        "check",
+        "say what the connection can do",
+        "Try each credential of the connection. Says what the member token may do and when it expires,"
+        " whether application tokens can be minted, which hosts may be sent a token, and whether this"
+        " machine's clock is right. Exit code 1 if a credential does not work.",
+        (_CONN_ID, _JSON),
+    ),
+    Command(
+        "contracts",
+        "list the contracts you may export",
+        "List the contracts whose data the member may export.",
+        (
+            _CONN_ID,
+            _option("--all", action="store_true", help="those without reporting access, too"),
+            _JSON,
+        ),
+    ),
+    Command(
+        "explain",
+        "say what an error means and what to do",
+        "Print the section of the error guide that a message names: for '(see docs/errors.md#row-count; ...)'"
+        " it is row-count. Without a section, list all.",
+        (_option("section", nargs="?", help="such as row-count"), _JSON),
+    ),
+)
