@@ -6,6 +6,7 @@
 #   make docs    these pages and the reference, into build/docs
 #   make test-matrix    the built wheel on every supported Airflow and Python, a quarter of an hour;
 #                       AIRFLOW="3.1 3.2" and PYTHONS=3.12 choose some of them
+#   make test-installs, test-environments, test-strangers    on other people's machines; see docs/contributing.md
 #   make bench   what it costs, beside what one would pick instead, ten minutes; into benchmarks/RESULTS.md
 #   make build          the sdist and the wheel, in dist/
 #
@@ -40,7 +41,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PYTHONWARNINGS
 UV = $(BIN)/python demo/uv_like_pip.py
 INSTALL = $(UV) pip install --quiet --compile-bytecode --constraint constraints.txt
 
-.PHONY: help demo up docs test test-system test-ui screenshots test-matrix bench build lint format constraints clean
+.PHONY: help demo up docs test test-system test-ui screenshots test-matrix test-installs test-environments test-strangers bench build lint format constraints clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -74,6 +75,18 @@ docs: $(TEST_STAMP)
 test-matrix: $(BIN)/uv
 	$(BIN)/python tests/matrix/run_matrix.py $(if $(AIRFLOW),--airflow $(AIRFLOW)) \
 		$(if $(PYTHONS),--python $(PYTHONS))
+
+# Plain pip, as a person has it. EXTRAS="s3 gcs" and LIMIT=300 choose some, and give them more time.
+test-installs: $(BIN)/uv
+	$(BIN)/python tests/matrix/run_installs.py $(if $(EXTRAS),--extra $(EXTRAS)) $(if $(LIMIT),--limit $(LIMIT))
+
+# What a person may have set already. ROWS="proxies odd_folder" chooses some.
+test-environments: $(TEST_STAMP)
+	$(BIN)/python tests/matrix/run_environments.py $(ROWS)
+
+# README and quick start in a fresh Debian; as root. TESTS=1 runs make test there, too.
+test-strangers: $(TEST_STAMP)
+	PYTHONPATH=tests/docs $(BIN)/python tests/matrix/run_strangers.py $(if $(TESTS),--tests)
 
 # The servers are those of the tests.
 bench: $(BENCH_STAMP)

@@ -75,8 +75,11 @@ def _can_cache() -> bool:
     if "UV_CACHE_DIR" in os.environ:
         return True
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uv"
-    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    return os.access(existing, os.W_OK)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(cache, os.W_OK)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 from doc_runs import TOUR, Done, ended, proved_elsewhere, shell, started
 from doc_snippets import BASH, DAGS, DOCS, FILES, ROOT
-from real_airflow import HASTE, RealAirflow
+from real_airflow import RealAirflow
 
 from airflow_provider_snav.sandbox.server import Sandbox
+
+DAG_FOLDERS = ("dags", "pipelines")
 
 
 @pytest.fixture(scope="package")
@@ -36,22 +40,32 @@ def built(building: subprocess.Popen[str], build_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def testing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """Begin to run the test files the docs show, in a project that has nothing but them and their DAG."""
-    project = tmp_path_factory.mktemp("project")
+def testing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Begin to run the test files the docs show, in projects that have nothing but them and their DAG.
+
+    Their environment is not activated. Their DAG lies where the docs have it, or elsewhere.
+    """
+    with ExitStack() as running:
+        yield {
+            folder: running.enter_context(_testing(tmp_path_factory.mktemp("Projekt é 100% a#b"), folder))
+            for folder in DAG_FOLDERS
+        }
+
+
+def _testing(project: Path, folder: str) -> AbstractContextManager[subprocess.Popen[str]]:
     for name, code in {
-        "dags/activity_daily.py": DAGS["activity_daily"].code,
-        **{name: snippet.code for name, snippet in FILES.items()},
+        f"{folder}/activity_daily.py": DAGS["activity_daily"].code,
+        **{name: snippet.code.replace('/ "dags"', f'/ "{folder}"') for name, snippet in FILES.items()},
     }.items():
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text(code)
-    with started([sys.executable, "-m", "pytest", "-v", "--color=no"], project) as process:
-        yield process
+    command = [sys.executable, "-m", "pytest", "-v", "--color=no"]
+    return started(command, project, PATH=os.environ["PATH"])
 
 
-@pytest.fixture(scope="package")
-def tested(testing: subprocess.Popen[str]) -> Done:
-    return ended(testing)
+@pytest.fixture(scope="package", params=DAG_FOLDERS)
+def tested(testing: dict[str, subprocess.Popen[str]], request: pytest.FixtureRequest) -> Done:
+    return ended(testing[request.param])
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -68,17 +82,17 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
 @pytest.fixture(scope="package", autouse=True)
 def touring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
     """Begin the quick start, in a checkout where the block that installs has been followed."""
-    checkout = tmp_path_factory.mktemp("checkout")
+    checkout = tmp_path_factory.mktemp("Mein Ordner é 100% a#b")
     (checkout / "example_dags").symlink_to(ROOT / "example_dags")
     (checkout / "snav-tour" / "bin").mkdir(parents=True)
     (checkout / "snav-tour" / "bin" / "activate").touch()
-    config = checkout / "snav-tour" / "airflow" / "config"
-    config.mkdir(parents=True)
-    (config / "airflow_local_settings.py").write_text(HASTE)
     typed = [each.code for each in BASH if each.page == TOUR and not proved_elsewhere(each.code)]
     with Sandbox(speed=12_000) as sandbox:
-        connection = {"AIRFLOW_CONN_SNAV_DEFAULT": sandbox.connection_json()}
-        with started(shell("\n".join(typed)), checkout, **connection) as process:
+        variables = {
+            "AIRFLOW_CONN_SNAV_DEFAULT": sandbox.connection_json(),
+            "TMPDIR": str(tmp_path_factory.mktemp("tmp")),
+        }
+        with started(shell("\n".join(typed)), checkout, **variables) as process:
             yield process
 
 
