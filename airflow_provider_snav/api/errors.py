@@ -16,6 +16,7 @@
     │   └── SalesNavigatorServerError        5xx, or an answer that is not Rest.li
     ├── SalesNavigatorPartialError         LinkedIn failed on some keys of a batch (results)
     ├── SalesNavigatorConnectionError      no answer at all: network, TLS, timeout
+    ├── SalesNavigatorStoppedError         Airflow stopped the task
     ├── SalesNavigatorExportError          the export ended without a file
     │   ├── SalesNavigatorExportFailedError    LinkedIn reported a FAILED_* status (status, job_id)
     │   └── SalesNavigatorExportTimeoutError   the deadline passed
@@ -211,6 +212,16 @@ class SalesNavigatorConnectionError(SalesNavigatorError):
     """LinkedIn could not be reached; the tries of this call are used up."""
 
     section = "connection"
+
+
+class SalesNavigatorStoppedError(SalesNavigatorError):
+    """Airflow stopped the task: its pod was evicted, it was cleared or marked, or Airflow itself stopped.
+
+    ``answer_lost`` is True when LinkedIn may have done what it was last asked for, and the answer is lost.
+    """
+
+    section = "stopped"
+    answer_lost = False
 
 
 class SalesNavigatorExportError(SalesNavigatorError):

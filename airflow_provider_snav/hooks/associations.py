@@ -29,7 +29,8 @@ def associate(
         found = {result.key: result for result in results}
         return [found[key] for key in batch]
 
-    with ThreadPoolExecutor(BATCHES_IN_FLIGHT, thread_name_prefix="snav-associations") as pool:
+    pool = ThreadPoolExecutor(BATCHES_IN_FLIGHT, thread_name_prefix="snav-associations")
+    try:
         waiting: deque[Future[list[AssociationResult]]] = deque()
         for batch in batches(map(ProfileAssociationKey.parse, keys)):
             waiting.append(pool.submit(ask, batch))
@@ -37,3 +38,6 @@ def associate(
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+    finally:
+        # Without waiting: a task that Airflow interrupts has yet to end the connections of these threads.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -25,6 +24,7 @@ from airflow_provider_snav._compat import (
     get_async_extra_dejson,
     mask_secret,
 )
+from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.associations import (
     AssociationResult,
@@ -55,6 +55,7 @@ from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, R
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
 from airflow_provider_snav.hooks.credential_checks import check_credentials
+from airflow_provider_snav.hooks.driver import drive
 from airflow_provider_snav.hooks.lookups import forget, look_up, not_found
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import Download, RequestsTransport, StreamedResponse
@@ -114,7 +115,14 @@ class SalesNavigatorHook(_Hook):
     ``SalesNavigatorConnectionError`` when there was no answer.
 
     :param snav_conn_id: a connection of type ``snav``, read at the first call.
+    :param stopping: ends what the hook waits for when Airflow stops the task.
     """
+
+    def __init__(
+        self, snav_conn_id: str = _Hook.default_conn_name, *, stopping: Stopping | None = None
+    ) -> None:
+        super().__init__(snav_conn_id)
+        self.stopping = stopping or Stopping()
 
     # Here and not in the base: Airflow looks only at what the class itself defines.
     @staticmethod
@@ -135,7 +143,7 @@ class SalesNavigatorHook(_Hook):
 
     @cached_property
     def _transport(self) -> RequestsTransport:
-        return RequestsTransport(self.settings)
+        return RequestsTransport(self.settings, self.stopping)
 
     def get_conn(self) -> requests.Session:
         """The session all calls go through; it holds no token."""
@@ -287,20 +295,7 @@ class SalesNavigatorHook(_Hook):
         return minted
 
     def _drive(self, steps: Generator[Step, Reply, T]) -> T:
-        reply: Reply = None
-        while True:
-            step = resume(steps, reply)
-            match step:
-                case Request():
-                    reply = self._transport.send(step)
-                case NeedToken(credential, refused):
-                    reply = self.get_token(credential, refused)
-                case Sleep(seconds, reason):
-                    self.log.info("Waiting %.1f s: %s", seconds, reason)
-                    time.sleep(seconds)
-                    reply = None
-                case Finished():
-                    return step.value
+        return drive(steps, self._transport, self.get_token, self.stopping, self.log)
 
 
 class SalesNavigatorAsyncHook(_Hook):

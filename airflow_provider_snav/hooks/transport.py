@@ -26,6 +26,7 @@ from requests.utils import get_environ_proxies
 
 from airflow_provider_snav import __version__
 from airflow_provider_snav._clock import now
+from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorIncompleteDownloadError,
@@ -33,6 +34,7 @@ from airflow_provider_snav.api.errors import (
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.wire import NoAnswer, Request, Response, Token
 from airflow_provider_snav.hooks.failures import Vocabulary, reason
+from airflow_provider_snav.hooks.stoppable_adapter import StoppableAdapter
 
 CHUNK_BYTES = 1 << 18
 USER_AGENT = f"airflow-provider-snav/{__version__}"
@@ -146,13 +148,16 @@ def _urls_hidden_in_logs() -> Iterator[None]:
 class RequestsTransport:
     """Sends core requests over one requests session, which holds no token."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stopping: Stopping) -> None:
         self._settings = settings
+        self._stopping = stopping
 
     @cached_property
     def session(self) -> requests.Session:
         session = requests.Session()
         session.headers["User-Agent"] = USER_AGENT
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, StoppableAdapter(self._stopping))
         return session
 
     def send(self, request: Request) -> Response | NoAnswer:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import BaseOperator, Context, conf
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
+from airflow_provider_snav._stopping import Stoppable
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.operators.durable import TaskMemory
 from airflow_provider_snav.operators.reporting import before, reporting
@@ -25,7 +26,7 @@ Seconds: TypeAlias = float | int | dt.timedelta
 _LONGEST_WAIT = dt.timedelta(days=365)
 
 
-class ExportOperator(BaseOperator):
+class ExportOperator(Stoppable, BaseOperator):
     """Submits an export and sees it through; the two kinds differ in what they ask for.
 
     :param wait_for_completion: False returns right after submission, for a sensor to wait.
@@ -69,7 +70,6 @@ class ExportOperator(BaseOperator):
         self.max_resubmissions = max_resubmissions
         self.resubmit_delay = resubmit_delay
         self.snav_conn_id = snav_conn_id
-        self._going_on: ExportRun | None = None
 
     @abstractmethod
     def asked(self, context: Context) -> Export:
@@ -118,12 +118,6 @@ class ExportOperator(BaseOperator):
             run.take(report)
             return self._see_through(run)
 
-    def on_kill(self) -> None:
-        """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
-        run = self._going_on
-        fate = run.fate(SalesNavigatorError()) if run else "This try has submitted nothing."
-        self.log.warning("Stopped. %s", fate)
-
     def _check_arguments(self) -> None:
         for name, least in {"timeout": dt.timedelta(seconds=1), "resubmit_delay": dt.timedelta(0)}.items():
             value = getattr(self, name)
@@ -169,8 +163,8 @@ class ExportOperator(BaseOperator):
         from airflow_provider_snav.operators.export_run import ExportRun
 
         remedies = Remedies(self.split_on_failure, self.max_resubmissions, self.resubmit_delay)
-        self._going_on = ExportRun(
-            SalesNavigatorHook(self.snav_conn_id),
+        return ExportRun(
+            SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping),
             export,
             # Nobody is there to submit the rest later: all of it goes out at once.
             remedies=remedies if self.wait_for_completion else NO_REMEDIES,
@@ -180,7 +174,6 @@ class ExportOperator(BaseOperator):
             memory=memory,
             log=self.log,
         )
-        return self._going_on
 
 
 def _poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:

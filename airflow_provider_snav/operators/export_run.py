@@ -15,6 +15,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorNotFoundError,
     SalesNavigatorRateLimitError,
     SalesNavigatorServerError,
+    SalesNavigatorStoppedError,
 )
 from airflow_provider_snav.api.export_plan import (
     Done,
@@ -121,6 +122,8 @@ class ExportRun:
             job = self._hook.run(call)
         except SalesNavigatorError as error:
             self._answer_lost = isinstance(error, SalesNavigatorConnectionError | SalesNavigatorServerError)
+            if isinstance(error, SalesNavigatorStoppedError):
+                self._answer_lost = error.answer_lost
             raise
         self._answer_lost = False
         self.export = submitted(self.export, index, job.job_id, job.status, now())

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
+from airflow_provider_snav._stopping import Stoppable
 from airflow_provider_snav.api.arguments import Duration, duration
 from airflow_provider_snav.api.associations import (
     AssociationResult,
@@ -228,7 +229,7 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         return Export(ExportKind.CRM_VALIDATION, urn, None, (Slice(start),))
 
 
-class SalesNavigatorListContractsOperator(BaseOperator):
+class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
     """Lists the contracts of the member behind the token. Document: Exporting User Activity.
 
     Returns the URNs, fit for ``.expand(contract=...)``; the full records go to the XCom key ``contracts``.
@@ -254,7 +255,7 @@ class SalesNavigatorListContractsOperator(BaseOperator):
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
-        with reporting(_read_only), SalesNavigatorHook(self.snav_conn_id) as hook:
+        with reporting(_read_only), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
             contracts = hook.list_contracts(self.reporting_access_only)
         self.log.info(
             "Found %s contracts: %s", len(contracts), ", ".join(each.contract for each in contracts)
@@ -263,7 +264,7 @@ class SalesNavigatorListContractsOperator(BaseOperator):
         return [contract.contract for contract in contracts]
 
 
-class SalesNavigatorProfileAssociationsOperator(BaseOperator):
+class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
     """Finds the LinkedIn members that CRM records were matched with.
 
     Keys are asked for in batches and results written as they come, in constant memory. Each is a JSON object
@@ -322,8 +323,8 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
             keys = keys_of(self.keys)
             if output is None:
                 keys = few_enough(keys)
-            hook = SalesNavigatorHook(self.snav_conn_id)
-        with reporting(self._fate), hook:
+            hook = SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping)
+        with reporting(self._fate), hook, self._stopping.stopped_by_interrupt():
             found = hook.iter_profile_associations(keys)
             if output is not None:
                 written = self._write(found, output)
@@ -365,6 +366,7 @@ class SalesNavigatorProfileAssociationsOperator(BaseOperator):
                 counts["failed"] += result.error is not None
                 stage.write(json.dumps(_row(result)).encode() + b"\n")
             stage.seal()
+            self._stopping.check()
             try:
                 stage.publish()
             except SalesNavigatorDestinationError:

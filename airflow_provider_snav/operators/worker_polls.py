@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api import calls
-from airflow_provider_snav.api.errors import SalesNavigatorError
+from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorStoppedError
 from airflow_provider_snav.api.models import Export, ExportJob
 from airflow_provider_snav.api.polling import Action, Pause, Poll, Report, Tell, Tick
 from airflow_provider_snav.api.steps import Finished, resume
@@ -30,6 +29,7 @@ def write_findings(report: Report, log: Any) -> None:
 def poll_on_worker(steps: Generator[Action, Any, T], export: Export, hook: SalesNavigatorHook, log: Any) -> T:
     """Do what the steps of :mod:`~airflow_provider_snav.api.polling` name, holding the worker.
 
+    :raises SalesNavigatorStoppedError: Airflow stopped the task.
     :param log: structlog's on Airflow 3, logging's on 2.
     """
     tick: Tick | None = None
@@ -37,12 +37,14 @@ def poll_on_worker(steps: Generator[Action, Any, T], export: Export, hook: Sales
         action = resume(steps, tick)
         match action:
             case Pause(seconds):
-                time.sleep(seconds)
+                hook.stopping.sleep(seconds)
                 tick = Tick(now())
             case Poll(index):
                 found: ExportJob | SalesNavigatorError
                 try:
                     found = hook.run(calls.get_job(export, export.slices[index]))
+                except SalesNavigatorStoppedError:
+                    raise
                 except SalesNavigatorError as error:
                     found = error
                 tick = Tick(now(), found)

@@ -17,6 +17,7 @@ from airflow_provider_snav._compat import (
     PokeReturnValue,
     conf,
 )
+from airflow_provider_snav._stopping import Stoppable
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorError,
@@ -39,7 +40,7 @@ _TIMED_OUT = (
 _SHORTEST_INTERVAL = 0.1
 
 
-class SalesNavigatorExportSensor(BaseSensorOperator):
+class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
     """Waits until every job of an Export is completed.
 
     Takes the usual sensor arguments, with Airflow's defaults (``poke_interval``: a minute). Deferrable, it
@@ -85,7 +86,7 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 
-        with reporting(_consequence), SalesNavigatorHook(self.snav_conn_id) as hook:
+        with reporting(_consequence), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
             export = Export.from_json(self.export)
             if len(export.job_ids) < len(export.slices):
                 raise SalesNavigatorConfigurationError(
@@ -124,6 +125,15 @@ class SalesNavigatorExportSensor(BaseSensorOperator):
             error = timed_out(export, timeout, report.last_problem)
             raise AirflowSensorTimeout(str(error.because(f"{_TIMED_OUT} {error.see}")))
         return self._defer(export, report.deadline)
+
+    def _get_next_poke_interval(self, *args: Any) -> float:
+        """Wait here and leave Airflow no wait: its ``time.sleep`` goes on after ``on_kill``."""
+        seconds: float = super()._get_next_poke_interval(*args)
+        if self.reschedule:
+            return seconds
+        with reporting(_consequence):
+            self._stopping.sleep(seconds)
+        return 0.0
 
     @contextmanager
     def _lenient(self) -> Iterator[None]:

@@ -32,7 +32,6 @@ from airflow_provider_snav.api.export_plan import Remedies
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Report
 from airflow_provider_snav.api.windows import oldest_start
-from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.operators.durable import STATE_KEY
 from airflow_provider_snav.sandbox.faults import LoseAnswer, html_page, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
@@ -343,35 +342,6 @@ def test_a_lost_answer_does_not_hide_the_jobs_that_run(snav_sandbox: Sandbox, pa
         path(exporting(**DAYS_200, wait_for_completion=False), Store())
     for part in ("may have created a job whose answer was lost", "LinkedIn goes on with job 7"):
         assert part in str(raised.value)
-
-
-def test_a_task_stopped_with_jobs_at_linkedin_names_them_and_what_a_retry_does(
-    snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = exporting(deferrable=True)()
-    with pytest.raises(TaskDeferred):
-        task.execute(context_of(task, Store()))
-    task.on_kill()
-    [job] = snav_sandbox.created_jobs
-    assert (
-        f"Stopped. LinkedIn goes on with job {job.job_id}, which expires by itself. A retry goes on with"
-        in ("".join(capsys.readouterr()))
-    )
-
-
-def test_a_task_stopped_while_it_submits_does_not_deny_the_job(
-    snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = exporting()()
-
-    def stop(*_: object) -> None:
-        task.on_kill()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(SalesNavigatorHook, "run", stop)
-    with pytest.raises(KeyboardInterrupt):
-        task.execute(context_of(task, Store()))
-    assert "Stopped. LinkedIn may have created a job whose answer was lost" in "".join(capsys.readouterr())
 
 
 def test_all_of_an_export_nobody_waits_for_is_submitted_at_once(snav_sandbox: Sandbox) -> None:

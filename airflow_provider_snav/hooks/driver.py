@@ -1,0 +1,57 @@
+"""The worker's loop over the steps of one call; the triggerer's is in its hook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_snav.api.errors import SalesNavigatorStoppedError
+from airflow_provider_snav.api.steps import Finished, resume
+from airflow_provider_snav.api.wire import (
+    Credential,
+    NeedToken,
+    Reply,
+    Request,
+    Response,
+    Sleep,
+    Step,
+    Token,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_snav._stopping import Stopping
+    from airflow_provider_snav.hooks.transport import RequestsTransport
+
+T = TypeVar("T")
+
+
+def drive(
+    steps: Generator[Step, Reply, T],
+    transport: RequestsTransport,
+    get_token: Callable[[Credential, Token | None], Token],
+    stopping: Stopping,
+    log: Any,
+) -> T:
+    """Do what the steps name, and return their result.
+
+    :raises SalesNavigatorStoppedError: Airflow stopped the task; nothing is sent after that.
+    """
+    reply: Reply = None
+    while True:
+        step = resume(steps, reply)
+        match step:
+            case Request():
+                stopping.check()
+                reply = transport.send(step)
+            case NeedToken(credential, refused):
+                reply = get_token(credential, refused)
+            case Sleep(seconds, reason):
+                log.info("Waiting %.1f s: %s", seconds, reason)
+                try:
+                    stopping.sleep(seconds)
+                except SalesNavigatorStoppedError as error:
+                    error.answer_lost = not isinstance(reply, Response) or reply.status >= 500
+                    raise
+                reply = None
+            case Finished():
+                return step.value
