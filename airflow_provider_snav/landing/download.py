@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
@@ -31,6 +31,7 @@ from airflow_provider_snav.landing.unpack import unpack
 from airflow_provider_snav.storage.staging import Stage, open_stage
 
 if TYPE_CHECKING:
+    from airflow_provider_snav._stopping import Stopping
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
 PAUSES: Sequence[float] = (1, 3, 8, 18)
@@ -38,26 +39,28 @@ PAUSES: Sequence[float] = (1, 3, 8, 18)
 
 # A URL that has expired, or whose file is not there yet. The token is good: the job was read with it.
 _NOT_THERE = (401, 403, 404, 410)
+_NAP_SECONDS = 0.5
 _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*")
 
 
 class StoppedError(Exception):
-    """This file need not go on: another one failed, or the task was stopped."""
+    """This file need not go on: another one failed."""
 
 
 class Downloads:
     """The files of one export on their way to the store.
 
-    :param stop: once it is set, no download goes on.
+    :param stopping: ends every download when Airflow stops the task.
     """
 
     def __init__(
-        self, hook: SalesNavigatorHook, export: Export, terms: Terms, stop: threading.Event, log: Any
+        self, hook: SalesNavigatorHook, export: Export, terms: Terms, stopping: Stopping, log: Any
     ) -> None:
         self._hook = hook
         self._export = export
         self._terms = terms
-        self._stop = stop
+        self._stopping = stopping
+        self._given_up = False
         self._log = log
         self._progress = Progress(0, log)
         self._credential = Credential.MEMBER
@@ -71,7 +74,8 @@ class Downloads:
 
         A job that is complete but has no file is asked for again before it is believed.
         """
-        with ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-status") as pool:
+        pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-status")
+        with pool, self._stopping.stopped_by_interrupt():
             return list(pool.map(self._job_with_file, self._export.slices))
 
     def stage_all(self, parts: Sequence[Part]) -> list[LandedFile]:
@@ -97,15 +101,24 @@ class Downloads:
         pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-landing")
         try:
             futures = [pool.submit(self._stage_with_renewals, part, renewed) for part in parts]
-            for future in as_completed(futures):
-                future.result()
+            with self._stopping.stopped_by_interrupt():
+                self._await(futures)
         except BaseException:
             # Also when this thread is interrupted: the others must know before they are awaited.
-            self._stop.set()
+            self._given_up = True
             raise
         finally:
             pool.shutdown(cancel_futures=True)
         return [future.result() for future in futures]
+
+    def _await(self, futures: Iterable[Future[LandedFile]]) -> None:
+        pending = set(futures)
+        while pending:
+            # In naps: see Stopping.sleep.
+            done, pending = wait(pending, timeout=_NAP_SECONDS, return_when=FIRST_COMPLETED)
+            self._stopping.check()
+            for future in done:
+                future.result()
 
     def discard(self) -> None:
         """Remove everything that is staged and was not published."""
@@ -173,9 +186,16 @@ class Downloads:
         """Count tries from 1, with a growing pause before each but the first."""
         yield 1
         for tries, pause in enumerate(PAUSES, start=2):
-            if self._stop.wait(pause):
-                raise StoppedError
+            end = time.monotonic() + pause
+            while (left := end - time.monotonic()) > 0:
+                self._check()
+                self._stopping.sleep(min(left, _NAP_SECONDS))
             yield tries
+
+    def _check(self) -> None:
+        self._stopping.check()
+        if self._given_up:
+            raise StoppedError
 
     def _stage(self, part: Part, url: str) -> LandedFile:
         if earlier := self.stages.get(part.path.name):
@@ -193,8 +213,7 @@ class Downloads:
         received = size = 0
         with self._hook.download(url, self._credential) as download:
             for chunk in chain(unpack(download), [b""]):
-                if self._stop.is_set():
-                    raise StoppedError
+                self._check()
                 profile.feed(chunk)
                 packed = packer.compress(chunk) if chunk else packer.flush()
                 if packed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from airflow_provider_snav.landing.publish import Publication
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
+    from airflow_provider_snav._stopping import Stopping
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
 
@@ -24,21 +24,27 @@ class Landing:
     """Lands the files of one completed Export in one folder.
 
     :param folder: where; created if the store has folders.
+    :param stopping: ends the landing when Airflow stops the task.
     :param log: gets a line about progress every ten seconds.
 
     ``next_export_start_at`` is, after a CRM validation export, where LinkedIn suggests the next begins.
     """
 
     def __init__(
-        self, hook: SalesNavigatorHook, export: Export, folder: ObjectStoragePath, terms: Terms, log: Any
+        self,
+        hook: SalesNavigatorHook,
+        export: Export,
+        folder: ObjectStoragePath,
+        terms: Terms,
+        stopping: Stopping,
+        log: Any,
     ) -> None:
         self._export = export
         self._folder = folder
         self._terms = terms
         self._log = log
-        self._stop = threading.Event()
-        self._downloads = Downloads(hook, export, terms, self._stop, log)
-        self._publication = Publication(folder, terms, log)
+        self._downloads = Downloads(hook, export, terms, stopping, log)
+        self._publication = Publication(folder, terms, stopping.check, log)
         self.next_export_start_at: dt.datetime | None = None
 
     def run(self, confirm: Callable[[], None] = lambda: None) -> list[LandedFile]:

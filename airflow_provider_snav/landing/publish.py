@@ -20,11 +20,14 @@ class Publication:
     """The files of one export in one folder, before and after they are visible.
 
     ``touched`` are the names that may hold something else now than before.
+
+    :param check: raises if this try may change nothing more; is called before each change.
     """
 
-    def __init__(self, folder: ObjectStoragePath, terms: Terms, log: Any) -> None:
+    def __init__(self, folder: ObjectStoragePath, terms: Terms, check: Callable[[], None], log: Any) -> None:
         self._folder = folder
         self._terms = terms
+        self._check = check
         self._log = log
         self.touched: list[str] = []
 
@@ -58,11 +61,13 @@ class Publication:
 
     def _publish(self, stages: Mapping[str, Stage], files: Sequence[LandedFile]) -> None:
         manifest = manifest_name(self._terms.stem)
+        self._check()
         if manifest in self._existing():
             # It describes the files that are about to be replaced.
             self.touched.append(manifest)
             self._remove([manifest])
         for (name, stage), file in zip(stages.items(), files, strict=True):
+            self._check()
             try:
                 stage.publish()
             except SalesNavigatorDestinationError:
@@ -77,6 +82,7 @@ class Publication:
                 raise SalesNavigatorDestinationError(
                     f"{file.uri} has {stored} bytes on the store where {file.bytes} were written."
                 )
+        self._check()
         self._remove(set(self._existing()) - stages.keys())
         if self._terms.manifest:
             self._write_manifest(self._folder / manifest, files)
@@ -93,6 +99,7 @@ class Publication:
         try:
             stage.write(json.dumps({"files": [asdict(file) for file in files]}, indent=2).encode())
             stage.seal()
+            self._check()
             # First: the answer to its publication may be lost.
             self.touched.append(path.name)
             stage.publish()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
 
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
+from airflow_provider_snav._stopping import Stoppable
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import compressor
@@ -21,11 +22,10 @@ from airflow_provider_snav.storage.paths import storage_path
 from airflow_provider_snav.storage.staging import uri_of
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.landing.land import Landing
     from airflow_provider_snav.landing.plan import LandedFile, Terms
 
 
-class SalesNavigatorToObjectStorageOperator(BaseOperator):
+class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     """Lands a completed export as CSV files: all of them whole and verified, or none.
 
     Files are streamed in constant memory, their records, bytes and SHA-256 counted on the way, compared with
@@ -101,7 +101,6 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             self.outlets = [*self.outlets, watermark]
         self.object_storage_conn_id = object_storage_conn_id
         self.snav_conn_id = snav_conn_id
-        self._landing: Landing | None = None
         self._landed: tuple[ObjectStoragePath, list[LandedFile]] | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -117,10 +116,9 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             export = Export.from_json(self.export)
             terms = self._terms(export, context)
             watermark = self._watermark(export, context)
-            hook = SalesNavigatorHook(self.snav_conn_id)
+            hook = SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping)
             folder = storage_path(self.destination, "destination", self.object_storage_conn_id)
-            landing = Landing(hook, export, folder, terms, self.log)
-        self._landing = landing
+            landing = Landing(hook, export, folder, terms, self._stopping, self.log)
         with reporting(landing.fate), hook:
             files = landing.run(lambda: self._move(watermark, export, landing.next_export_start_at))
         for file in files:
@@ -133,11 +131,6 @@ class SalesNavigatorToObjectStorageOperator(BaseOperator):
             self.log.info("LinkedIn's nextExportStartAt is %s", to_text(following))
         tell_assets(self.outlets, landing_extra(export, uri_of(folder), files, following), context)
         return [asdict(file) for file in files]
-
-    def on_kill(self) -> None:
-        """Say what lies there now, and what a retry will do."""
-        fate = self._landing.fate(SalesNavigatorError()) if self._landing else "Nothing was downloaded."
-        self.log.warning("Stopped. So far: %s", fate)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""

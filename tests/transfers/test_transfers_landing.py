@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from landing_stores import Store
 from task_runs import START, UNTIL, completed_export, context_of, exporting, on_worker, parts_of
 
+from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorConnectionError,
@@ -378,7 +379,7 @@ def test_of_two_that_land_at_once_with_if_exists_fail_the_first_stays(
         Overtaken() as hook,
         pytest.raises(SalesNavigatorDestinationError, match=r"already holds mine\.csv"),
     ):
-        Landing(hook, Export.from_json(export), store.folder, terms, logging.getLogger()).run()
+        Landing(hook, Export.from_json(export), store.folder, terms, Stopping(), logging.getLogger()).run()
     assert [*store.files().values()] == exported(snav_sandbox)
 
 
@@ -672,21 +673,6 @@ def test_an_error_while_publishing_names_what_may_be_replaced_or_gone(
         land(export, local_store, filename="mine", manifest=True)
     assert "Publishing had begun: of earlier runs, mine.manifest.json may be" in str(raised.value)
     assert "Nothing was published" not in str(raised.value)
-
-
-def test_a_landing_that_is_stopped_says_what_lies_there(
-    export: Any, local_store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = SalesNavigatorToObjectStorageOperator(
-        task_id="land", export=export, destination=str(local_store.folder)
-    )
-    task.on_kill()
-    task.execute(context_of(task))
-    task.on_kill()
-    told = "".join(capsys.readouterr())
-    assert "Stopped. So far: Nothing was downloaded." in told
-    assert "Stopped. So far: Publishing had begun: of earlier runs, activity_contract" in told
-    assert "A retry lands the whole export again." in told
 
 
 def test_a_retry_lands_what_the_first_try_could_not(snav_sandbox: Sandbox, store: Store) -> None:

@@ -1,0 +1,74 @@
+"""A landing that Airflow stops leaves nothing on the store: no file, no upload, no temporary file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from landing_stores import Store
+from stops import Interrupted, Silence, on_signal, stop_once
+from task_runs import context_of, parts_of
+
+from airflow_provider_snav.api.errors import SalesNavigatorStoppedError
+from airflow_provider_snav.sandbox.faults import Delay, throttled
+from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+# Each test would last five minutes if the task did not stop.
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_for_jobs(snav_sandbox: Sandbox) -> None:
+    snav_sandbox.settings.analytics_processing = timedelta(0)
+
+
+def landing(store: Store) -> SalesNavigatorToObjectStorageOperator:
+    return SalesNavigatorToObjectStorageOperator(
+        task_id="land", export=parts_of(3), destination=str(store.folder), max_parallel=3
+    )
+
+
+def interrupt() -> None:
+    raise Interrupted
+
+
+@pytest.mark.parametrize("kind", ["status", "download"])
+@pytest.mark.parametrize("interrupted", [False, True], ids=["stopped", "interrupted"])
+def test_a_landing_ends_at_once_and_leaves_nothing(
+    snav_sandbox: Sandbox, store: Store, kind: str, interrupted: bool
+) -> None:
+    task = landing(store)
+    silence = Silence(minutes=5)
+    snav_sandbox.fault(kind, Delay(silence))
+    stop_once(lambda: silence.has_begun)
+    handler: Callable[[], None] = interrupt if interrupted else task.on_kill
+    expected = Interrupted if interrupted else SalesNavigatorStoppedError
+    with on_signal(handler), pytest.raises(expected) as raised:
+        task.execute(context_of(task))
+    assert not store.files()
+    assert not store.uploads()
+    if not interrupted:
+        assert "Nothing was published" in str(raised.value)
+        assert "A retry lands the whole export again." in str(raised.value)
+
+
+def test_a_landing_stopped_in_a_wait_leaves_the_files_of_earlier_runs(
+    snav_sandbox: Sandbox, store: Store
+) -> None:
+    export = parts_of(2)
+    arguments: Any = {"task_id": "land", "export": export, "destination": str(store.folder)}
+    SalesNavigatorToObjectStorageOperator(**arguments).execute(context_of(None))
+    before = store.files()
+    task = SalesNavigatorToObjectStorageOperator(**arguments)
+    sent = len(snav_sandbox.requests)
+    snav_sandbox.fault("download", throttled(retry_after=100))
+    stop_once(lambda: any(request.status == 429 for request in snav_sandbox.requests[sent:]))
+    with on_signal(task.on_kill), pytest.raises(SalesNavigatorStoppedError):
+        task.execute(context_of(task))
+    assert store.files() == before
+    assert not store.uploads()
