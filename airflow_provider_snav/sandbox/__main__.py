@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> str | None:
         sandbox = Sandbox(
             options.port,
             speed=options.speed,
+            one_export_at_a_time=not options.no_queue,
             enforce_scopes=not options.any_token,
             chunked_downloads=options.chunked,
             bulk_bytes=options.bulk_bytes,
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         default=Settings().speed,
         help="simulated seconds a job lives per second; it hurries jobs only (default: %(default)s,"
         " an analytics export takes 3 seconds)",
+    )
+    parser.add_argument(
+        "--no-queue", action="store_true", help="process the analytics jobs of a contract side by side"
     )
     parser.add_argument("--any-token", action="store_true", help="let any valid token serve every call")
     parser.add_argument("--chunked", action="store_true", help="send downloads without a Content-Length")

@@ -13,13 +13,12 @@ from airflow_provider_snav.sandbox.clock import DAY_MS, HOUR_MS
 from airflow_provider_snav.sandbox.data import Action
 from airflow_provider_snav.sandbox.downloads import TOKEN_PARAMETER
 from airflow_provider_snav.sandbox.faults import CallKind, ExpiredUrl, WrongRowCount
-from airflow_provider_snav.sandbox.jobs import COMPLETED, ENQUEUED, Job, Lease
+from airflow_provider_snav.sandbox.jobs import COMPLETED, ENQUEUED, MAX_AGE_MS, Job, Lease
 from airflow_provider_snav.sandbox.restli import Call, RestliError, bad_request, decode, invalid
 
 MIN_WINDOW_MS = HOUR_MS
 MAX_WINDOW_MS = 90 * DAY_MS
-MAX_AGE_MS = 2 * 365 * DAY_MS
-CRM_CLAMP_MS = 30 * DAY_MS
+CRM_SAMPLE_MS = 30 * DAY_MS
 
 _CONTRACT = re.compile(r"urn:li:contract:[0-9]+")
 _CRM_INSTANCE = re.compile(r"urn:li:crmInstance:\([^(),%]+,[^(),%]+\)")
@@ -62,7 +61,7 @@ def analytics_job_status(backend: Backend, call: Call, job_id: str) -> Response:
 def create_crm_job(backend: Backend, call: Call, _: str) -> Response:
     """``POST /crmDataValidationExportJobs?crmInstanceId=…`` (crm-data-validation-export).
 
-    The documents do not say what a missing ``exportStartAt`` means; here it is as far back as allowed.
+    The documents do not say what a missing ``exportStartAt`` means; here, as in the sample, 30 days back.
     """
     crm_instance = _crm_instance(backend, call)
     now = backend.clock.now()
@@ -70,10 +69,8 @@ def create_crm_job(backend: Backend, call: Call, _: str) -> Response:
         case {"exportStartAt": int(requested)}:
             pass
         case _:
-            requested = now - CRM_CLAMP_MS
-    if not 0 < requested <= now:
-        raise bad_request("exportStartAt must be a time in the past")
-    start_at = max(requested, now - CRM_CLAMP_MS) if backend.settings.clamp_crm_start else requested
+            requested = now - CRM_SAMPLE_MS
+    start_at = max(requested, now - CRM_SAMPLE_MS) if backend.settings.clamp_crm_start else requested
     job = backend.jobs.create(Action.CRM_VALIDATION, crm_instance, start_at, now, now=now)
     location = f"/crmDataValidationExportJobs/{job.job_id}"
     return Response(

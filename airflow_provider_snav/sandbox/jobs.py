@@ -10,7 +10,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from itertools import count
 
-from airflow_provider_snav.sandbox.clock import MILLISECOND, Clock
+from airflow_provider_snav.sandbox.clock import DAY_MS, MILLISECOND, Clock
 from airflow_provider_snav.sandbox.data import Action, CsvFile, files
 from airflow_provider_snav.sandbox.restli import RestliError
 from airflow_provider_snav.sandbox.settings import Settings
@@ -19,7 +19,7 @@ ENQUEUED = "ENQUEUED"
 PROCESSING = "PROCESSING"
 COMPLETED = "COMPLETED"
 
-_ENQUEUED_SHARE = 0.25
+MAX_AGE_MS = 2 * 365 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,11 @@ class JobStore:
             return job, status
 
     def files(self, job: Job) -> tuple[CsvFile, ...]:
+        """The files of a job; no row is older than two years, however early a CRM export starts."""
         return files(
             job.action,
             job.urn,
-            job.start_at,
+            max(job.start_at, job.created_at - MAX_AGE_MS),
             min(job.end_at, job.created_at),  # what happens later is in no export
             rows_per_part=self._settings.rows_per_part,
             bulk_bytes=self._settings.bulk_bytes,
@@ -136,14 +137,27 @@ class JobStore:
     def _status(self, job: Job) -> str:
         if job.script:
             return job.script[min(len(job.statuses_served), len(job.script) - 1)]
+        processed_ms = self._clock.now() - self._begins_at(job)
+        if processed_ms < 0:
+            return ENQUEUED
+        return COMPLETED if processed_ms >= self._takes_ms(job) else PROCESSING
+
+    def _begins_at(self, job: Job) -> float:
+        """When the job's turn comes: at once, or when the contract's earlier jobs have ended."""
+        if job.action is Action.CRM_VALIDATION or not self._settings.one_export_at_a_time:
+            return job.created_at
+        free_at = 0.0
+        for earlier in self._jobs.values():
+            if earlier.job_id == job.job_id:
+                break
+            if earlier.urn == job.urn and not earlier.script:
+                free_at = max(earlier.created_at, free_at) + self._takes_ms(earlier)
+        return max(job.created_at, free_at)
+
+    def _takes_ms(self, job: Job) -> float:
         crm = job.action is Action.CRM_VALIDATION
         takes = self._settings.crm_processing if crm else self._settings.analytics_processing
-        takes_ms = takes / MILLISECOND
-        lived_ms = (self._clock.now() - job.created_at) * self._settings.speed
-        if lived_ms >= takes_ms:
-            return COMPLETED
-        # The CRM documents know no ENQUEUED.
-        return ENQUEUED if lived_ms < takes_ms * _ENQUEUED_SHARE and not crm else PROCESSING
+        return takes / MILLISECOND / self._settings.speed
 
 
 def _lease_token() -> str:

@@ -31,9 +31,13 @@ class Settings:
 
     :param speed: simulated seconds a job lives per real second. It hurries the processing of jobs and
         nothing else: export windows, tokens and download URLs follow the real clock.
-    :param analytics_processing: simulated time an analytics job takes; the documents say up to half an hour.
+    :param analytics_processing: simulated time an analytics job takes, once its turn has come; the documents
+        say up to half an hour.
     :param crm_processing: the same for CRM data validation; the documents say up to two hours.
-    :param job_ttl: age at which a job id is forgotten (crm-data-validation-export: a week).
+    :param one_export_at_a_time: process the analytics jobs of a contract one after another, as LinkedIn does
+        (its FAQ on Analytics Services); False processes each job from its creation on.
+    :param job_ttl: age at which a job is forgotten: a week for CRM validation (crm-data-validation-export),
+        seven days for the files of an analytics job (the FAQ).
     :param contracts: what ``salesContracts`` lists.
     :param crm_instances: URNs that may export CRM data validation; any other gets a 403.
     :param next_links: put a rel=next link into ``paging.links`` of ``salesContracts``.
@@ -43,7 +47,7 @@ class Settings:
     :param redirect_uris: addresses the application has registered; any other is refused, to the letter.
     :param issue_refresh_tokens: give a refresh token with a member's first token. LinkedIn documents that for
         its marketing partners only.
-    :param download_url_ttl: lifetime of a download URL. The samples say one hour, one document says three.
+    :param download_url_ttl: lifetime of a download URL; an hour, says the FAQ, and so do the samples.
     :param chunked_downloads: stream files without a ``Content-Length``.
     :param rows_per_part: rows of one CRM file; a bigger export comes in several files.
     :param bulk_bytes: when not 0, every file is padded to at least this many bytes, see `data.CsvFile`.
@@ -56,6 +60,7 @@ class Settings:
     speed: float = 400.0
     analytics_processing: timedelta = timedelta(minutes=20)
     crm_processing: timedelta = timedelta(minutes=90)
+    one_export_at_a_time: bool = True
     job_ttl: timedelta = timedelta(days=7)
 
     contracts: Sequence[Contract] = DEFAULT_CONTRACTS
@@ -72,5 +77,5 @@ class Settings:
     chunked_downloads: bool = False
     rows_per_part: int = 1000
     bulk_bytes: int = 0
-    clamp_crm_start: bool = True
+    clamp_crm_start: bool = False
     next_export_repeats_start: bool = False

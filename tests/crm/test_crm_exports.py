@@ -208,6 +208,13 @@ def test_the_documented_answer_to_a_creation_has_no_body(sandbox: Sandbox) -> No
 TOO_EARLY = NOW - dt.timedelta(days=60)
 
 
+@pytest.fixture
+def clamped(sandbox: Sandbox) -> Sandbox:
+    """A LinkedIn that goes back 30 days, as in its own sample."""
+    sandbox.settings.clamp_crm_start = True
+    return sandbox
+
+
 def later_start_warnings(logged: Logged, sandbox: Sandbox) -> list[str]:
     [job] = sandbox.created_jobs
     found = [line for line in logged("warning") if "later than" in line]
@@ -219,29 +226,29 @@ def later_start_warnings(logged: Logged, sandbox: Sandbox) -> list[str]:
 
 
 def test_a_later_start_than_asked_for_is_warned_about_once_with_both(
-    sandbox: Sandbox, export: Way, logged: Logged
+    clamped: Sandbox, export: Way, logged: Logged
 ) -> None:
-    sandbox.script_statuses("PROCESSING", "COMPLETED")
+    clamped.script_statuses("PROCESSING", "COMPLETED")
     export(export_start_at=TOO_EARLY)
-    assert len(later_start_warnings(logged, sandbox)) == 1
+    assert len(later_start_warnings(logged, clamped)) == 1
 
 
 def test_a_later_start_is_warned_about_after_a_crash_too(
-    sandbox: Sandbox, export: Way, logged: Logged
+    clamped: Sandbox, export: Way, logged: Logged
 ) -> None:
-    sandbox.script_statuses("COMPLETED")
+    clamped.script_statuses("COMPLETED")
     store = Store(crash_after=1)
     with pytest.raises(Killed):
         on_worker(exporting(export_start_at=TOO_EARLY), store)
-    assert later_start_warnings(logged, sandbox) == []
+    assert later_start_warnings(logged, clamped) == []
     store.crash_after = None
     export(store, export_start_at=TOO_EARLY)
-    assert len(later_start_warnings(logged, sandbox)) == 1
+    assert len(later_start_warnings(logged, clamped)) == 1
 
 
 @pytest.mark.parametrize("how", PATHS)
-def test_a_later_start_is_warned_about_by_the_sensor_too(sandbox: Sandbox, logged: Logged, how: str) -> None:
-    sandbox.script_statuses("PROCESSING", "PROCESSING", "COMPLETED")
+def test_a_later_start_is_warned_about_by_the_sensor_too(clamped: Sandbox, logged: Logged, how: str) -> None:
+    clamped.script_statuses("PROCESSING", "PROCESSING", "COMPLETED")
     submitted = on_worker(exporting(export_start_at=TOO_EARLY, wait_for_completion=False))
     finished = PATHS[how](
         lambda: SalesNavigatorExportSensor(
@@ -249,7 +256,7 @@ def test_a_later_start_is_warned_about_by_the_sensor_too(sandbox: Sandbox, logge
         )
     )
     assert finished["slices"][0]["status"] == "COMPLETED"
-    assert len(later_start_warnings(logged, sandbox)) == 1
+    assert len(later_start_warnings(logged, clamped)) == 1
 
 
 def test_a_start_that_was_kept_is_not_warned_about(sandbox: Sandbox, export: Way, logged: Logged) -> None:

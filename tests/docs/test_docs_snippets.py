@@ -43,6 +43,8 @@ def test_no_two_dags_of_the_docs_share_a_name() -> None:
 @pytest.fixture
 def variables(snav_sandbox: Sandbox, s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
     """What the DAGs of the docs read; ``aws_default`` is where README lands."""
+    # A month of CRM records, whatever the day on which this runs.
+    snav_sandbox.settings.clamp_crm_start = True
     keys = tmp_path / "keys.csv"
     keys.write_text("instance_id,partner,record_id\n" + "crm.example.com,MS,7\n" * 30)
     return {

@@ -42,16 +42,54 @@ def crm_status(call: Call, application_token: str) -> Callable[[str], requests.R
 
 
 @pytest.mark.usefixtures("real_time")
-def test_an_analytics_job_is_enqueued_then_processed_then_completed(
+def test_the_jobs_of_a_contract_are_processed_one_after_another_whatever_they_export(
     sandbox: Sandbox, create: Callable[..., int], status: Callable[[int], Any]
 ) -> None:
-    job_id = create()
+    actions = ("exportActivityData", "exportSeatData", "exportActivityOutcomeData")
+    job_ids = [create(action) for action in actions]
     seen = []
-    for _ in range(5):
-        seen.append(status(job_id)["status"])
-        sandbox.advance(timedelta(minutes=5))
-    assert seen == ["ENQUEUED", "PROCESSING", "PROCESSING", "PROCESSING", "COMPLETED"]
-    assert sandbox.jobs[job_id].statuses_served == tuple(seen)
+    for _ in range(4):
+        seen.append([status(job_id)["status"] for job_id in job_ids])
+        sandbox.advance(timedelta(minutes=20))
+    assert seen == [
+        ["PROCESSING", "ENQUEUED", "ENQUEUED"],
+        ["COMPLETED", "PROCESSING", "ENQUEUED"],
+        ["COMPLETED", "COMPLETED", "PROCESSING"],
+        ["COMPLETED", "COMPLETED", "COMPLETED"],
+    ]
+    assert sandbox.jobs[job_ids[1]].statuses_served == ("ENQUEUED", "PROCESSING", "COMPLETED", "COMPLETED")
+
+
+@pytest.mark.usefixtures("real_time")
+def test_a_job_created_when_the_queue_is_empty_is_processed_at_once(
+    sandbox: Sandbox, create: Callable[..., int], status: Callable[[int], Any]
+) -> None:
+    create()
+    sandbox.advance(timedelta(hours=1))
+    assert status(create())["status"] == "PROCESSING"
+
+
+@pytest.mark.usefixtures("real_time")
+def test_each_contract_has_a_queue_of_its_own(
+    call: Call, create: Callable[..., int], status: Callable[[int], Any]
+) -> None:
+    create()
+    job_id = create(contract="urn:li:contract:234567")
+    path = f"/salesAnalyticsExportJobs/{job_id}?contract=urn%3Ali%3Acontract%3A234567"
+    assert call("GET", path).json()["status"] == "PROCESSING"
+
+
+@pytest.mark.usefixtures("real_time")
+def test_the_queue_can_be_switched_off_and_a_scripted_job_is_not_in_it(
+    sandbox: Sandbox, create: Callable[..., int], status: Callable[[int], Any]
+) -> None:
+    sandbox.script_statuses("PROCESSING")
+    scripted, first, second = create(), create(), create()
+    assert [status(each)["status"] for each in (scripted, first, second)] == [
+        *("PROCESSING", "PROCESSING", "ENQUEUED")
+    ]
+    sandbox.settings.one_export_at_a_time = False
+    assert status(second)["status"] == "PROCESSING"
 
 
 @pytest.mark.usefixtures("real_time")
@@ -81,7 +119,7 @@ def test_an_unfinished_job_has_an_id_and_a_status_and_nothing_else(
     create: Callable[..., int], status: Callable[[int], Any]
 ) -> None:
     job_id = create()
-    assert status(job_id) == {"id": job_id, "status": "ENQUEUED"}
+    assert status(job_id) == {"id": job_id, "status": "PROCESSING"}
 
 
 def test_a_completed_job_has_a_url_its_expiry_and_the_row_count(
@@ -163,27 +201,23 @@ def test_a_crm_job_is_created_with_an_empty_answer_that_names_it_in_two_headers(
     assert (job.action, job.urn) == (Action.CRM_VALIDATION, CRM_INSTANCE)
 
 
-def test_a_crm_export_runs_until_its_creation_from_at_most_30_days_before(
-    sandbox: Sandbox, create_crm: Callable[..., requests.Response], crm_status: Call
+@pytest.mark.parametrize("start", [0, 1_533_772_800_000, 9_999_999_999_999])
+def test_a_crm_export_runs_from_the_given_start_until_its_creation(
+    sandbox: Sandbox, create_crm: Callable[..., requests.Response], crm_status: Call, start: int
 ) -> None:
-    for requested in ({"exportStartAt": 1_533_772_800_000}, {}):
-        answer = crm_status(create_crm(**requested).headers["X-RestLi-Id"]).json()
-        [*_, job] = sandbox.created_jobs
-        assert answer["exportEndAt"] == job.created_at
-        assert answer["exportStartAt"] == answer["exportEndAt"] - 30 * DAY
+    answer = crm_status(create_crm(exportStartAt=start).headers["X-RestLi-Id"]).json()
+    [job] = sandbox.created_jobs
+    assert (answer["exportStartAt"], answer["exportEndAt"]) == (start, job.created_at)
+    assert (len(sandbox.files(job.job_id)[0].read().splitlines()) == 1) == (start > job.created_at)
 
 
-def test_the_30_days_can_be_switched_off(
-    sandbox: Sandbox, create_crm: Callable[..., requests.Response]
+@pytest.mark.parametrize("body", [{"exportStartAt": 1_533_772_800_000}, {}], ids=["clamped", "not given"])
+def test_a_crm_export_can_begin_30_days_back_as_in_the_sample(
+    sandbox: Sandbox, create_crm: Callable[..., requests.Response], crm_status: Call, body: dict[str, int]
 ) -> None:
-    sandbox.settings.clamp_crm_start = False
-    create_crm(exportStartAt=1_533_772_800_000)
-    assert sandbox.created_jobs[0].start_at == 1_533_772_800_000
-
-
-@pytest.mark.parametrize("start", [0, -1, 9_999_999_999_999])
-def test_a_crm_export_starts_in_the_past(create_crm: Callable[..., requests.Response], start: int) -> None:
-    assert create_crm(exportStartAt=start).status_code == 400
+    sandbox.settings.clamp_crm_start = True
+    answer = crm_status(create_crm(**body).headers["X-RestLi-Id"]).json()
+    assert answer["exportStartAt"] == answer["exportEndAt"] - 30 * DAY
 
 
 def test_a_crm_instance_the_application_may_not_export_is_forbidden(
@@ -206,7 +240,7 @@ def test_a_big_crm_export_comes_in_parts_that_each_have_the_header(
     sandbox: Sandbox, call: Call, application_token: str, create_crm: Call, crm_status: Call
 ) -> None:
     sandbox.settings.rows_per_part = 1500
-    job_id = create_crm(exportStartAt=1).headers["X-RestLi-Id"]
+    job_id = create_crm().headers["X-RestLi-Id"]
     urls = crm_status(job_id).json()["downloadUrls"]
     parts = [call("GET", url, token=application_token).text.splitlines() for url in urls]
     assert len(parts) == 3
