@@ -113,6 +113,37 @@ COMMANDS = (
         ),
     ),
     Command(
+        "export",
+        "export and land a report, without a DAG",
+        "Submit one export, wait for it and land its verified files. Failures have the remedies a task has."
+        " After Ctrl-C or a failure the same command goes on with the jobs it submitted.",
+        (
+            _option("kind", choices=("activity", "seat", "activity_outcome", "crm"), help="what to export"),
+            _option("--contract", metavar="CONTRACT", help="number or URN; for all but crm"),
+            _option("--crm-instance", metavar="URN", help="of the CRM instance; for crm"),
+            _option("--from", dest="start", metavar="TIME", help="such as 2026-11-01; UTC without an offset"),
+            _option("--to", dest="end", metavar="TIME", help="not exported itself; for all but crm"),
+            _option(
+                "--into",
+                required=True,
+                metavar="FOLDER",
+                help="a local folder, or a URI such as s3://conn_id@bucket/folder/",
+            ),
+            _option("--filename", metavar="NAME", help="a name of your own for the file"),
+            _option("--compression", choices=("gzip", "zstd"), help="compress the files"),
+            _option(
+                "--if-exists",
+                choices=("overwrite", "fail"),
+                default="overwrite",
+                help="what to do with files of an earlier run (default: overwrite)",
+            ),
+            _option("--manifest", action="store_true", help="write a manifest after the files"),
+            _option("--anew", action="store_true", help="forget the jobs an earlier run submitted"),
+            _CONN_ID,
+            _JSON,
+        ),
+    ),
+    Command(
         "explain",
         "say what an error means and what to do",
         "Print the section of the error guide that a message names: for '(see docs/errors.md#row-count; ...)'"

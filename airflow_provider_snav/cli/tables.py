@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 
 def print_json(results: TextIO, value: Any) -> None:
@@ -24,7 +24,8 @@ def print_table(results: TextIO, columns: Sequence[str], rows: Iterable[Sequence
         lines = [columns, *rows] if any(columns) else rows
         results.writelines("\t".join(line).rstrip() + "\n" for line in lines)
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+    headers = (Column(title, overflow="fold") for title in columns)
+    table = Table(*headers, box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for row in rows:
         table.add_row(*row)
     Console(file=results, markup=False, highlight=False).print(table)

@@ -11,7 +11,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Says how far a landing has come, now and then. Shared by its threads."""
+    """Says how far a landing has come, now and then. Shared by its threads.
+
+    :param log: of the task. The command line's wants lines more often, see ``seconds_between_lines``.
+    """
 
     def __init__(self, files: int, log: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self._files = files
@@ -21,6 +24,7 @@ class Progress:
         self._bytes: dict[str, int] = {}
         self._clock = clock
         self._began = self._told = clock()
+        self._pause: float = getattr(log, "seconds_between_lines", _SECONDS_BETWEEN_LINES)
 
     def done(self, name: str) -> None:
         """Note that a file has come to its end."""
@@ -35,7 +39,7 @@ class Progress:
         with self._lock:
             self._bytes[name] = size
             now = self._clock()
-            if now - self._told >= _SECONDS_BETWEEN_LINES:
+            if now - self._told >= self._pause:
                 self._told = now
                 mib = sum(self._bytes.values()) / 2**20
                 self._log.info(

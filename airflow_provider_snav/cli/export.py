@@ -1,0 +1,165 @@
+"""``export``: one export without a DAG, from the submission to verified files."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+from uuid import uuid4
+
+from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
+from airflow_provider_snav.api.export_plan import Remedies
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.polling import PollSchedule
+from airflow_provider_snav.cli.connections import open_hook
+from airflow_provider_snav.cli.export_state import StateFile
+from airflow_provider_snav.cli.main import INTERRUPTED, SUCCEEDED, UsageError, say
+from airflow_provider_snav.cli.narration import Narration
+from airflow_provider_snav.cli.tables import print_json, print_table
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+from airflow_provider_snav.landing.compress import compressor
+from airflow_provider_snav.landing.land import Landing
+from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
+from airflow_provider_snav.landing.plan import LandedFile, Terms
+from airflow_provider_snav.operators.durable import TaskMemory
+from airflow_provider_snav.operators.export_operator import ExportOperator
+from airflow_provider_snav.operators.export_run import ExportRun
+from airflow_provider_snav.operators.sales_navigator import (
+    SalesNavigatorAnalyticsExportOperator,
+    SalesNavigatorCrmValidationExportOperator,
+)
+from airflow_provider_snav.storage.paths import storage_path
+
+# Somebody watches: the first look is early, later ones are as rare as a task's.
+SCHEDULE = PollSchedule(first=5, longest=300)
+
+
+def run(options: argparse.Namespace, results: TextIO) -> int:
+    """Submit, wait, land; what a run before this one submitted goes on."""
+    operator = _operator(options)
+    with _wrong_arguments():
+        asked = operator.asked({})
+        folder = storage_path(_folder(options.into), "--into")
+        stem = None if options.filename is None else own_stem(options.filename)
+        compressor(options.compression)
+    hook = open_hook(options.conn_id)
+    state = StateFile.of(hook.settings.base_url, asked)
+    if options.anew:
+        state.remove()
+    memory = TaskMemory(state.context(), asked, enabled=True)
+    remembered = memory.recall()
+    if remembered is None:
+        with _wrong_arguments():
+            operator.check_submittable(asked)
+    with closing(hook), Narration(len(asked.slices)) as narration:
+        run = ExportRun(
+            hook,
+            remembered or asked,
+            remedies=Remedies(),
+            schedule=SCHEDULE,
+            timeout=operator.timeout,
+            deadline=now() + operator.timeout,
+            memory=memory,
+            log=narration,
+        )
+        try:
+            _see_through(run, narration, resumed=remembered is not None)
+            terms = _terms(options, stem or stem_of(run.export, run_name(_submitted_at(run.export), "")))
+            landing = Landing(hook, run.export, folder, terms, hook.stopping, narration)
+            files = _land(landing, hook)
+        except SalesNavigatorError as error:
+            raise error.because(_what_next(run)) from error.__cause__
+        except KeyboardInterrupt:
+            say(f"Interrupted. {_what_next(run)}")
+            return INTERRUPTED
+    state.remove()
+    _print(options, results, run.export, files)
+    return SUCCEEDED
+
+
+@contextmanager
+def _wrong_arguments() -> Iterator[None]:
+    try:
+        yield
+    except SalesNavigatorConfigurationError as error:
+        raise UsageError(f"{error} {error.see}") from None
+
+
+def _operator(options: argparse.Namespace) -> ExportOperator:
+    """The operator that knows how to ask for this export, and refuses what LinkedIn would refuse."""
+    if options.kind == "crm":
+        if not options.crm_instance or not options.start or options.end or options.contract:
+            raise UsageError("export crm needs --crm-instance and --from, and takes no --to or --contract.")
+        return SalesNavigatorCrmValidationExportOperator(
+            task_id="export", crm_instance=options.crm_instance, export_start_at=options.start
+        )
+    if not (options.contract and options.start and options.end) or options.crm_instance:
+        raise UsageError(f"export {options.kind} needs --contract, --from and --to, and no --crm-instance.")
+    return SalesNavigatorAnalyticsExportOperator(
+        task_id="export",
+        export_type=options.kind,
+        contract=options.contract,
+        start_at=options.start,
+        end_at=options.end,
+    )
+
+
+def _folder(into: str) -> str:
+    return into if "://" in into else str(Path(into).expanduser().resolve())
+
+
+def _see_through(run: ExportRun, narration: Narration, *, resumed: bool) -> None:
+    if resumed:
+        narration.info("Going on with what an earlier run submitted: %s", run.export)
+        run.reattach()
+    while not run.submit():
+        narration.count(run.export)
+        run.wait()
+    narration.count(run.export)
+
+
+def _terms(options: argparse.Namespace, stem: str) -> Terms:
+    return Terms(
+        stem=stem,
+        attempt=uuid4().hex[:8],
+        if_exists=options.if_exists,
+        compression=options.compression,
+        manifest=options.manifest,
+    )
+
+
+def _land(landing: Landing, hook: SalesNavigatorHook) -> list[LandedFile]:
+    try:
+        with hook.stopping.stopped_by_interrupt():
+            return landing.run()
+    except SalesNavigatorError as error:
+        raise error.because(landing.fate(error)) from error.__cause__
+
+
+def _submitted_at(export: Export) -> dt.datetime:
+    """Names the files of a CRM export, whose end LinkedIn chooses; a second try finds the same name."""
+    return export.slices[0].submitted_at or now()
+
+
+def _what_next(run: ExportRun) -> str:
+    if jobs := run.export.job_ids:
+        return f"The same command goes on with job {', '.join(map(str, jobs))}."
+    return "No job was created; the same command begins anew."
+
+
+def _print(options: argparse.Namespace, results: TextIO, export: Export, files: list[LandedFile]) -> None:
+    if options.json:
+        print_json(results, {"export": export.to_json(), "files": [asdict(file) for file in files]})
+    elif files:
+        print_table(
+            results,
+            ("file", "rows", "bytes", "sha256"),
+            [(file.uri, str(file.rows), str(file.bytes), file.sha256) for file in files],
+        )
+    else:
+        say("LinkedIn has no rows for this export, so no file landed.")
