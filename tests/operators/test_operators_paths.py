@@ -8,8 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from task_runs import START, Ending, Store, after_crash, deferred, ending_of, exporting, on_worker
+from task_runs import (
+    CONTRACT,
+    START,
+    UNTIL,
+    Ending,
+    Store,
+    after_crash,
+    deferred,
+    ending_of,
+    exporting,
+    on_worker,
+)
 
+from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.sandbox.faults import (
     Answer,
     Fault,
@@ -61,6 +73,17 @@ def creations(*faults: Fault) -> Arrange:
         jobs()(sandbox)
         for fault in faults:
             sandbox.fault("create", fault)
+
+    return arrange
+
+
+def queue_of(foreign: int) -> Arrange:
+    """So many jobs of others are in the contract's queue already."""
+
+    def arrange(_: Sandbox) -> None:
+        with SalesNavigatorHook() as hook:
+            for _ in range(foreign):
+                hook.create_analytics_export("seat", CONTRACT, START, UNTIL)
 
     return arrange
 
@@ -211,6 +234,21 @@ SCENARIOS = [
         ("HTTP 403", "No job was created.", NEVER),
         {"contract": "345678"},
     ),
+    Scenario("four jobs of others are in the queue", queue_of(4), 4 + 1),
+    Scenario(
+        "200 days wait for their turn, behind another's job and one after another",
+        queue_of(1),
+        1 + 3,
+        arguments=THREE_JOBS,
+    ),
+    Scenario(
+        "the job is in the queue longer than the timeout",
+        jobs("ENQUEUED"),
+        1,
+        "SalesNavigatorExportTimeoutError",
+        ("not complete after timeout=0:00:01", "(job 1, ENQUEUED)", "LinkedIn goes on with job 1", LATER),
+        {"timeout": dt.timedelta(seconds=1)},
+    ),
     Scenario("200 days complete", jobs(), 3, "", (), THREE_JOBS),
     Scenario("a part of 200 days is too large", jobs("COMPLETED", TOO_LARGE), 5, "", (), THREE_JOBS),
     Scenario(
@@ -270,3 +308,13 @@ PATHS = {
     "taken up after a crash": _taken_up_on_worker,
     "taken up after a crash, deferred": _taken_up_deferred,
 }
+
+
+@pytest.mark.parametrize("path", ["on a worker", "deferred"])
+def test_the_log_says_once_that_a_job_waits_for_its_turn_and_how_long_it_took(
+    snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    PATHS[path](snav_sandbox, exporting(), jobs(("ENQUEUED", "ENQUEUED", "PROCESSING", "COMPLETED")))
+    logged = "".join(capsys.readouterr())
+    assert logged.count("waits for its turn: LinkedIn runs one export of a contract at a time.") == 1
+    assert logged.count("was queued for 0:00:00 and processed for 0:00:00.") == 1

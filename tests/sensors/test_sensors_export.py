@@ -77,6 +77,22 @@ def test_every_job_of_a_long_export_is_waited_for(snav_sandbox: Sandbox, sense: 
     assert len(snav_sandbox.created_jobs) == 3
 
 
+def test_the_log_says_once_that_a_job_waits_for_its_turn_and_how_long_it_took(
+    snav_sandbox: Sandbox, sense: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sense(submitted(snav_sandbox, "ENQUEUED", "ENQUEUED", "PROCESSING", "COMPLETED"))
+    logged = "".join(capsys.readouterr())
+    assert logged.count("waits for its turn") == logged.count("was queued for") == 1
+
+
+def test_jobs_behind_another_in_the_queue_are_not_polled(snav_sandbox: Sandbox, sense: Path) -> None:
+    snav_sandbox.script_statuses("ENQUEUED", "PROCESSING", "PROCESSING", "COMPLETED")
+    snav_sandbox.script_statuses("PROCESSING", "COMPLETED")
+    snav_sandbox.script_statuses("COMPLETED")
+    sense(submitted(snav_sandbox, start_at=UNTIL - dt.timedelta(days=200), export_type="seat"))
+    assert [len(job.statuses_served) for job in snav_sandbox.created_jobs] == [4, 2, 1]
+
+
 def test_what_is_complete_already_does_not_defer(snav_sandbox: Sandbox) -> None:
     export = submitted(snav_sandbox, "COMPLETED")
     sensor = SalesNavigatorExportSensor(task_id="wait", export=export, deferrable=True)
