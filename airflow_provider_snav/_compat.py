@@ -48,6 +48,22 @@ HAS_STATE_STORES: Final = tuple(int(part) for part in _airflow_version.split("."
 """Whether this Airflow keeps task and asset state between tries (``context["task_state_store"]``)."""
 
 
+def is_mapped(task: Any) -> bool:
+    """True for a task Airflow makes from a mapped one: on the worker, when its arguments are known."""
+    return bool(getattr(task, "_BaseOperator__from_mapped", False))
+
+
+def is_attached(scheme: str, conn_id: str | None) -> bool:
+    """Whether a DAG file or a plugin has attached a file system of its own for a scheme."""
+    # Beside ObjectStoragePath in each version, but of no module that all versions have.
+    attach = import_module(ObjectStoragePath.__module__).attach
+    try:
+        attach(alias=f"{scheme}-{conn_id}" if conn_id else scheme)
+    except ValueError:
+        return False
+    return True
+
+
 # Loading these would more than double what importing an operator costs a DAG file. The compatibility
 # provider leaves out the last two: they live in the same module on every Airflow.
 _ON_DEMAND: Final = {
@@ -151,6 +167,8 @@ __all__ = [
     "conf",
     "get_async_connection",
     "get_async_extra_dejson",
+    "is_attached",
+    "is_mapped",
     "is_saved",
     "mask_secret",
     "openlineage",

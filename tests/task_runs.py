@@ -32,6 +32,9 @@ UNTIL = MIDNIGHT - dt.timedelta(days=2)
 
 Task = Callable[[], Any]
 
+MAPPED = {"_airflow_from_mapped": True}
+"""Makes a task as Airflow makes one of a mapped task: ``execute`` checks its arguments, not ``__init__``."""
+
 
 class Killed(BaseException):
     """The worker is gone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -88,6 +88,18 @@ class AssociationResult:
     key: ProfileAssociationKey
     association: ProfileAssociation | None = None
     error: str | None = None
+
+
+RESULT_COLUMNS = [
+    *(each.name for kind in (ProfileAssociationKey, ProfileAssociation) for each in fields(kind)),
+    "error",
+]
+
+
+def result_row(result: AssociationResult) -> dict[str, Any]:
+    """A result with all ``RESULT_COLUMNS``, null where there is nothing."""
+    found = asdict(result.association) if result.association else {}
+    return {**dict.fromkeys(RESULT_COLUMNS), **asdict(result.key), **found, "error": result.error}
 
 
 def batches(keys: Iterable[ProfileAssociationKey]) -> Iterator[list[ProfileAssociationKey]]:

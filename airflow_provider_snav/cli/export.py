@@ -12,6 +12,7 @@ from typing import TextIO
 from uuid import uuid4
 
 from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.arguments import duration
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
 from airflow_provider_snav.api.export_plan import Remedies
 from airflow_provider_snav.api.models import Export
@@ -41,12 +42,13 @@ SCHEDULE = PollSchedule(first=5, longest=300)
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
     """Submit, wait, land; what a run before this one submitted goes on."""
-    operator = _operator(options)
     with _wrong_arguments():
+        operator = _operator(options)
         asked = operator.asked({})
         folder = storage_path(_folder(options.into), "--into")
         stem = None if options.filename is None else own_stem(options.filename)
         compressor(options.compression)
+    timeout = duration(operator.timeout, "timeout")
     hook = open_hook(options.conn_id)
     state = StateFile.of(hook.settings.base_url, asked)
     if options.anew:
@@ -62,8 +64,8 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
             remembered or asked,
             remedies=Remedies(),
             schedule=SCHEDULE,
-            timeout=operator.timeout,
-            deadline=now() + operator.timeout,
+            timeout=timeout,
+            deadline=now() + timeout,
             memory=memory,
             log=narration,
         )

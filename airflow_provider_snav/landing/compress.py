@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from importlib.util import find_spec
+from typing import Any, Literal
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 
@@ -13,9 +14,6 @@ CompressionKind = Literal["gzip", "zstd"]
 
 SUFFIXES: Mapping[CompressionKind | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
 """What a file name ends with, by the kind of compression."""
-
-if TYPE_CHECKING:
-    from zstandard import ZstdCompressionObj
 
 _GZIP_WRAPPER = 16 + zlib.MAX_WBITS
 
@@ -34,6 +32,20 @@ class Compressor:
     flush: Callable[[], bytes]
 
 
+def check_compression(kind: Any, name: str = "compression") -> None:
+    """Check that files can be compressed so, without importing a library.
+
+    :raises SalesNavigatorConfigurationError: ``zstandard`` is not installed, or the kind is unknown.
+    """
+    if kind not in (None, "gzip", "zstd"):
+        raise SalesNavigatorConfigurationError(f'{name} is None, "gzip" or "zstd", not {kind!r}.')
+    if kind == "zstd" and not find_spec("zstandard"):
+        raise SalesNavigatorConfigurationError(
+            f'{name}="zstd" needs the zstandard library: install airflow-provider-snav[zstd] on the workers,'
+            ' or use compression="gzip".'
+        )
+
+
 def compressor(kind: CompressionKind | None) -> Compressor:
     """Start compressing one file.
 
@@ -41,28 +53,16 @@ def compressor(kind: CompressionKind | None) -> Compressor:
     so an object's ``sha256`` changes only when its content does.
 
     :param kind: None hands the bytes through as they are.
-    :raises SalesNavigatorConfigurationError: ``zstandard`` is not installed, or the kind is unknown.
+    :raises SalesNavigatorConfigurationError: see :func:`check_compression`.
     """
+    check_compression(kind)
     if kind is None:
         return Compressor(SUFFIXES[kind], compress=lambda data: data, flush=lambda: b"")
     if kind == "gzip":
         # zlib writes a gzip header without name or time; gzip.GzipFile has to be talked out of both.
         member = zlib.compressobj(wbits=_GZIP_WRAPPER)
         return Compressor(SUFFIXES[kind], member.compress, member.flush)
-    if kind == "zstd":
-        frame = _zstd_frame()
-        return Compressor(SUFFIXES[kind], frame.compress, frame.flush)
-    raise SalesNavigatorConfigurationError(
-        f'compression is None, "gzip" or "zstd", not {kind!r}. Nothing was sent.'
-    )
+    from zstandard import ZstdCompressor
 
-
-def _zstd_frame() -> ZstdCompressionObj:
-    try:
-        from zstandard import ZstdCompressor
-    except ImportError as error:
-        raise SalesNavigatorConfigurationError(
-            'compression="zstd" needs the zstandard library: install airflow-provider-snav[zstd] on the '
-            'workers, or use compression="gzip". Nothing was sent.'
-        ) from error
-    return ZstdCompressor(write_checksum=True).compressobj()
+    frame = ZstdCompressor(write_checksum=True).compressobj()
+    return Compressor(SUFFIXES[kind], frame.compress, frame.flush)

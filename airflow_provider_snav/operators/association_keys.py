@@ -16,7 +16,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorDestinationError,
     SalesNavigatorError,
 )
-from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.storage.paths import check_place, storage_path
 from airflow_provider_snav.storage.staging import uri_of
 
 if TYPE_CHECKING:
@@ -33,12 +33,7 @@ def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
     :raises SalesNavigatorDestinationError: the file's storage could not be reached.
     """
     if isinstance(keys, str):
-        if keys.lstrip().startswith(("[", "{", "(")):
-            # The text is not shown: it may be about persons.
-            raise SalesNavigatorConfigurationError(
-                "keys is a list that a template made into text. Give the other task's .output instead of a"
-                " template, or the DAG render_template_as_native_obj=True."
-            )
+        check_keys(keys)
         return _read(storage_path(keys, "keys", written=False))
     if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
         raise SalesNavigatorConfigurationError(
@@ -54,7 +49,24 @@ def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
     return checked
 
 
-def few_enough(keys: Iterable[ProfileAssociationKey]) -> list[ProfileAssociationKey]:
+def check_keys(keys: Any, name: str = "keys") -> None:
+    """Check the ``keys`` argument as far as possible without reading a file.
+
+    :raises SalesNavigatorConfigurationError: see :func:`keys_of`.
+    """
+    if not isinstance(keys, str):
+        keys_of(keys)
+        return
+    if keys.lstrip().startswith(("[", "{", "(")):
+        # The text is not shown: it may be about persons.
+        raise SalesNavigatorConfigurationError(
+            "keys is a list that a template made into text. Give the other task's .output instead of a"
+            " template, or the DAG render_template_as_native_obj=True."
+        )
+    check_place(keys, name, written=False)
+
+
+def few_enough(keys: Iterable[Any]) -> list[Any]:
     """The keys, if their results may be returned.
 
     :raises SalesNavigatorConfigurationError: they are too many.

@@ -5,25 +5,29 @@ from __future__ import annotations
 import datetime as dt
 from abc import abstractmethod
 from contextlib import closing
-from math import inf
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import BaseOperator, Context, conf
 from airflow_provider_snav._stopping import Stoppable
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.arguments import (
+    Checks,
+    Duration,
+    check_arguments,
+    connection_id,
+    duration,
+    switch,
+    whole_number,
+)
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.operators.durable import TaskMemory
 from airflow_provider_snav.operators.reporting import before, reporting
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.api.polling import PollSchedule
     from airflow_provider_snav.operators.export_run import ExportRun
 
-Seconds: TypeAlias = float | int | dt.timedelta
-
-# Far longer than a job lives, and short enough to be added to any date.
-_LONGEST_WAIT = dt.timedelta(days=365)
+_LEAST_INTERVAL = dt.timedelta(milliseconds=1)
 
 
 class ExportOperator(Stoppable, BaseOperator):
@@ -36,13 +40,26 @@ class ExportOperator(Stoppable, BaseOperator):
         begins to process it. Pauses grow from there: see
         :class:`~airflow_provider_snav.api.polling.PollSchedule`.
     :param max_poll_interval: seconds or a timedelta between two polls at most.
-    :param timeout: a timedelta, of the whole wait in one try, deferred or not. It includes the time in
-        LinkedIn's queue.
+    :param timeout: seconds or a timedelta, of the whole wait in one try, deferred or not. It includes the
+        time in LinkedIn's queue.
     :param split_on_failure: halve a window LinkedIn finds too large or too slow.
     :param max_resubmissions: how often a window is submitted again after a data delay or an internal error.
-    :param resubmit_delay: a timedelta, before a window is submitted again after a data delay.
+    :param resubmit_delay: seconds or a timedelta, before a window is submitted again after a data delay.
     :param snav_conn_id: a connection of type ``snav``.
     """
+
+    _checks: ClassVar[Checks] = {
+        "wait_for_completion": switch,
+        "deferrable": switch,
+        "durable": switch,
+        "poll_interval": partial(duration, least=_LEAST_INTERVAL),
+        "max_poll_interval": partial(duration, least=_LEAST_INTERVAL),
+        "timeout": partial(duration, least=dt.timedelta(seconds=1)),
+        "split_on_failure": switch,
+        "max_resubmissions": partial(whole_number, least=0),
+        "resubmit_delay": duration,
+        "snav_conn_id": connection_id,
+    }
 
     def __init__(
         self,
@@ -50,12 +67,12 @@ class ExportOperator(Stoppable, BaseOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         durable: bool = True,
-        poll_interval: Seconds = 20,
-        max_poll_interval: Seconds = 300,
-        timeout: dt.timedelta,
+        poll_interval: Duration = 20,
+        max_poll_interval: Duration = 300,
+        timeout: Duration,
         split_on_failure: bool = True,
         max_resubmissions: int = 3,
-        resubmit_delay: dt.timedelta = dt.timedelta(hours=1),
+        resubmit_delay: Duration = dt.timedelta(hours=1),
         snav_conn_id: str = "snav_default",
         **kwargs: Any,
     ) -> None:
@@ -70,6 +87,13 @@ class ExportOperator(Stoppable, BaseOperator):
         self.max_resubmissions = max_resubmissions
         self.resubmit_delay = resubmit_delay
         self.snav_conn_id = snav_conn_id
+
+    def check_arguments(self) -> None:
+        """Refuse an argument that is wrong, unless it is a template yet.
+
+        :raises SalesNavigatorConfigurationError: says how to write it.
+        """
+        check_arguments(self, self._checks)
 
     @abstractmethod
     def asked(self, context: Context) -> Export:
@@ -90,13 +114,13 @@ class ExportOperator(Stoppable, BaseOperator):
         :returns: the Export as JSON.
         """
         with reporting(before("Nothing was submitted.")):
-            self._check_arguments()
+            self.check_arguments()
             asked = self.asked(context)
             memory = TaskMemory(context, asked, enabled=self.durable)
             remembered = memory.recall()
             if not remembered:
                 self.check_submittable(asked)
-            run = self._run(remembered or asked, memory, deadline=now() + self.timeout)
+            run = self._run(remembered or asked, memory, deadline=now() + duration(self.timeout, "timeout"))
         with reporting(run.fate), closing(run):
             if remembered:
                 self.log.info("Going on with what an earlier try submitted: %s", remembered)
@@ -117,18 +141,6 @@ class ExportOperator(Stoppable, BaseOperator):
         with reporting(run.fate), closing(run):
             run.take(report)
             return self._see_through(run)
-
-    def _check_arguments(self) -> None:
-        for name, least in {"timeout": dt.timedelta(seconds=1), "resubmit_delay": dt.timedelta(0)}.items():
-            value = getattr(self, name)
-            if not isinstance(value, dt.timedelta) or not least <= value <= _LONGEST_WAIT:
-                raise SalesNavigatorConfigurationError(
-                    f"{name}={value!r} must be a timedelta of {least} or more, and of a year at most."
-                )
-        if type(self.max_resubmissions) is not int or self.max_resubmissions < 0:
-            raise SalesNavigatorConfigurationError(
-                f"max_resubmissions={self.max_resubmissions!r} must be a whole number, 0 or more."
-            )
 
     def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
         while not run.submit() and self.wait_for_completion:
@@ -159,41 +171,22 @@ class ExportOperator(Stoppable, BaseOperator):
 
     def _run(self, export: Export, memory: TaskMemory, *, deadline: dt.datetime) -> ExportRun:
         from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
+        from airflow_provider_snav.api.polling import PollSchedule
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.operators.export_run import ExportRun
 
-        remedies = Remedies(self.split_on_failure, self.max_resubmissions, self.resubmit_delay)
+        delay = duration(self.resubmit_delay, "resubmit_delay")
+        remedies = Remedies(self.split_on_failure, self.max_resubmissions, delay)
+        first = duration(self.poll_interval, "poll_interval").total_seconds()
+        longest = duration(self.max_poll_interval, "max_poll_interval").total_seconds()
         return ExportRun(
             SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping),
             export,
             # Nobody is there to submit the rest later: all of it goes out at once.
             remedies=remedies if self.wait_for_completion else NO_REMEDIES,
-            schedule=_poll_schedule(self.poll_interval, self.max_poll_interval),
-            timeout=self.timeout,
+            schedule=PollSchedule(first, max(first, longest)),
+            timeout=duration(self.timeout, "timeout"),
             deadline=deadline,
             memory=memory,
             log=self.log,
         )
-
-
-def _poll_schedule(first: Seconds, longest: Seconds) -> PollSchedule:
-    """The two poll arguments as seconds.
-
-    :raises SalesNavigatorConfigurationError: not positive, or not numbers.
-    """
-    from airflow_provider_snav.api.polling import PollSchedule
-
-    try:
-        quick, slow = (
-            each.total_seconds() if isinstance(each, dt.timedelta) else float(each)
-            for each in (first, longest)
-        )
-    except (TypeError, ValueError, OverflowError):
-        quick = slow = 0.0
-    # A comparison with "not a number" is never true.
-    if not (0 < quick < inf and 0 < slow < inf):
-        raise SalesNavigatorConfigurationError(
-            f"poll_interval={first!r} and max_poll_interval={longest!r} must be seconds above 0, or"
-            " timedeltas."
-        )
-    return PollSchedule(quick, max(quick, slow))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from airflow_provider_snav._compat import AirflowFailException
+from airflow_provider_snav._compat import AirflowFailException, is_mapped
 from airflow_provider_snav.api.errors import SalesNavigatorError
 
 
@@ -25,6 +26,25 @@ def reporting(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
         if error.retryable:
             raise
         raise AirflowFailException(str(error)) from error
+
+
+def check_when_read(task: Any) -> None:
+    """Check a task's arguments while its DAG file is read; the last line of every operator's ``__init__``.
+
+    ``execute`` checks what is still a template. It also checks a mapped task, which Airflow makes on the
+    worker: there an error must say what became of the export, and Airflow must not retry it.
+
+    :param task: has ``check_arguments``.
+    :raises SalesNavigatorConfigurationError: an argument is wrong; the DAG file cannot be imported.
+    """
+    if is_mapped(task):
+        return
+    try:
+        task.check_arguments()
+    except SalesNavigatorError as error:
+        if task.has_dag():
+            error.because(f"Correct the task {task.task_id!r} in the DAG file. {error.see}")
+        raise
 
 
 def before(done: str) -> Callable[[SalesNavigatorError], str]:

@@ -5,28 +5,32 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import asdict
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
 from airflow_provider_snav._stopping import Stoppable
-from airflow_provider_snav.api.arguments import Duration, duration
-from airflow_provider_snav.api.associations import (
-    AssociationResult,
-    ProfileAssociation,
-    ProfileAssociationKey,
+from airflow_provider_snav.api.arguments import (
+    Checks,
+    Duration,
+    check_arguments,
+    connection_id,
+    duration,
+    is_template,
+    optional,
+    switch,
 )
+from airflow_provider_snav.api.associations import RESULT_COLUMNS, AssociationResult, result_row
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorDestinationError,
     SalesNavigatorError,
-    SalesNavigatorWindowError,
 )
+from airflow_provider_snav.api.interval import given_interval, optional_time, run_interval, windows_of
 from airflow_provider_snav.api.models import (
     DOCUMENTED_CRM_INSTANCE,
-    MAX_SLICES,
     Export,
     ExportKind,
     ExportType,
@@ -35,21 +39,13 @@ from airflow_provider_snav.api.models import (
     crm_instance_urn,
     is_documented_crm_instance,
 )
-from airflow_provider_snav.api.windows import (
-    Span,
-    Time,
-    check_window,
-    interval_before,
-    parse_time,
-    split,
-    to_text,
-)
+from airflow_provider_snav.api.windows import Span, Time, Window, check_window, to_text
 from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
-from airflow_provider_snav.operators.association_keys import few_enough, keys_of
-from airflow_provider_snav.operators.export_operator import ExportOperator, Seconds
-from airflow_provider_snav.operators.reporting import before, reporting
-from airflow_provider_snav.operators.watermark import Watermark
-from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.operators.association_keys import check_keys, few_enough, keys_of
+from airflow_provider_snav.operators.export_operator import ExportOperator
+from airflow_provider_snav.operators.reporting import before, check_when_read, reporting
+from airflow_provider_snav.operators.watermark import Watermark, check_watermark
+from airflow_provider_snav.storage.paths import check_object, storage_path
 from airflow_provider_snav.storage.staging import open_stage
 
 
@@ -85,6 +81,14 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     template_fields: Sequence[str] = ("contract", "export_type", "start_at", "end_at", "snav_conn_id")
     ui_color = "#dce6f1"
+    _checks: ClassVar[Checks] = ExportOperator._checks | {
+        "contract": lambda value, _: contract_urn(value),
+        "export_type": lambda value, _: ExportType.parse(value),
+        "start_at": optional_time,
+        "end_at": optional_time,
+        "window": optional(lambda value, _: check_window(value)),
+        "lag": duration,
+    }
 
     def __init__(
         self,
@@ -95,7 +99,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         end_at: Time | None = None,
         window: Span | None = None,
         lag: Duration = dt.timedelta(0),
-        timeout: dt.timedelta = dt.timedelta(hours=24),
+        timeout: Duration = dt.timedelta(hours=24),
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout, **kwargs)
@@ -106,24 +110,30 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         self.window = window
         self.lag = lag
 
+        check_when_read(self)
+
+    def check_arguments(self) -> None:
+        """See :meth:`ExportOperator.check_arguments`."""
+        super().check_arguments()
+        if not is_template((self.start_at, self.end_at)):
+            self._given_windows()
+
     def asked(self, context: Context) -> Export:
         """See :meth:`ExportOperator.asked`."""
-        if self.window is not None:
-            check_window(self.window)
-        export_type = ExportType.parse(self.export_type)
-        start_at, until = self._interval(context)
-        windows = split(start_at, until, whole_days=export_type is ExportType.SEAT)
-        if len(windows) > MAX_SLICES:
-            raise SalesNavigatorWindowError(
-                f"From {to_text(start_at)} to {to_text(until)} it takes {len(windows)} jobs, and an export"
-                f" has {MAX_SLICES} at most. LinkedIn has data of two years: ask for less."
-            )
+        windows = self._given_windows()
+        if not windows:
+            interval = run_interval(context, self.window, duration(self.lag, "lag"))
+            windows = windows_of(interval, self.export_type)
         return Export(
             kind=ExportKind.ANALYTICS,
             subject=contract_urn(self.contract),
-            export_type=export_type,
+            export_type=ExportType.parse(self.export_type),
             slices=tuple(map(Slice.of, windows)),
         )
+
+    def _given_windows(self) -> tuple[Window, ...]:
+        interval = given_interval(self.start_at, self.end_at)
+        return windows_of(interval, self.export_type) if interval else ()
 
     def check_submittable(self, asked: Export) -> None:
         """See :meth:`ExportOperator.check_submittable`."""
@@ -138,39 +148,6 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
                 " rows may be missing. Give lag=timedelta(days=1).",
                 to_text(last.end_at),
             )
-
-    def _interval(self, context: Context) -> tuple[dt.datetime, dt.datetime]:
-        """The half-open interval to export; the class says which."""
-        lag = duration(self.lag, "lag")
-        given = {"start_at": _given(self.start_at), "end_at": _given(self.end_at)}
-        missing = [name for name, value in given.items() if value is None]
-        if not missing:
-            return parse_time(given["start_at"], "start_at"), parse_time(given["end_at"], "end_at")
-        if len(missing) == 1:
-            raise SalesNavigatorWindowError(f"start_at and end_at go together: {missing[0]} is missing.")
-        # In Airflow 3 a run without a logical date has no data interval either.
-        start, end = context.get("data_interval_start"), context.get("data_interval_end")
-        last = end or context.get("logical_date") or getattr(context.get("dag_run"), "run_after", None)
-        if self.window is not None and last:
-            return interval_before(parse_time(last, "data_interval_end"), self.window, lag)
-        if start and end and start != end:
-            begin, until = parse_time(start, "data_interval_start"), parse_time(end, "data_interval_end")
-            return begin - lag, until - lag
-        raise SalesNavigatorWindowError(_no_interval(start))
-
-
-def _given(value: Any) -> Any:
-    """A template that has nothing to say renders to the text 'None', or to none at all."""
-    return None if isinstance(value, str) and value.strip() in ("", "None") else value
-
-
-def _no_interval(start: dt.datetime | None) -> str:
-    found = f"an empty data interval ({to_text(start)})" if start else "no data interval and no logical date"
-    return (
-        f"This run has {found}, so there is no time to export. Either give start_at and end_at; or give"
-        " window=timedelta(days=1), the time before the run; or schedule the DAG with"
-        " CronDataIntervalTimetable('@daily', timezone='UTC'), whose runs have an interval."
-    )
 
 
 class SalesNavigatorCrmValidationExportOperator(ExportOperator):
@@ -191,6 +168,11 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
 
     template_fields: Sequence[str] = ("crm_instance", "export_start_at", "snav_conn_id")
     ui_color = "#dce6f1"
+    _checks: ClassVar[Checks] = ExportOperator._checks | {
+        "crm_instance": lambda value, _: crm_instance_urn(value),
+        "export_start_at": optional_time,
+        "watermark": optional(check_watermark),
+    }
 
     def __init__(
         self,
@@ -198,9 +180,9 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         crm_instance: str | Sequence[str],
         export_start_at: Time | None = None,
         watermark: Asset | None = None,
-        timeout: dt.timedelta = dt.timedelta(hours=24),
-        poll_interval: Seconds = 60,
-        max_poll_interval: Seconds = 600,
+        timeout: Duration = dt.timedelta(hours=24),
+        poll_interval: Duration = 60,
+        max_poll_interval: Duration = 600,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -211,22 +193,30 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         self.watermark = watermark
         if isinstance(watermark, Asset) and watermark not in self.inlets:
             self.inlets = [*self.inlets, watermark]
+        check_when_read(self)
+
+    def check_arguments(self) -> None:
+        """See :meth:`ExportOperator.check_arguments`."""
+        super().check_arguments()
+        if not is_template(self.export_start_at) and self._first_start() is None and self.watermark is None:
+            raise SalesNavigatorConfigurationError(
+                "There is no time to export from: give export_start_at, or a watermark (an Asset) and"
+                " export_start_at for its first run."
+            )
 
     def asked(self, context: Context) -> Export:
         """See :meth:`ExportOperator.asked`."""
         urn = crm_instance_urn(self.crm_instance)
         if not is_documented_crm_instance(urn):
             self.log.warning("%s is not of the documented form %s", urn, DOCUMENTED_CRM_INSTANCE)
-        given = _given(self.export_start_at)
-        start = None if given is None else parse_time(given, "export_start_at")
+        start = self._first_start()
         if self.watermark is not None:
             start = Watermark(context, self.watermark, urn).start(start)
-        if start is None:
-            raise SalesNavigatorConfigurationError(
-                "There is no time to export from: give export_start_at, or a watermark (an Asset) and"
-                " export_start_at for its first run."
-            )
+        assert start
         return Export(ExportKind.CRM_VALIDATION, urn, None, (Slice(start),))
+
+    def _first_start(self) -> dt.datetime | None:
+        return optional_time(self.export_start_at, "export_start_at")
 
 
 class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
@@ -247,6 +237,11 @@ class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
         super().__init__(**kwargs)
         self.reporting_access_only = reporting_access_only
         self.snav_conn_id = snav_conn_id
+        check_when_read(self)
+
+    def check_arguments(self) -> None:
+        """See :meth:`ExportOperator.check_arguments`."""
+        check_arguments(self, {"reporting_access_only": switch, "snav_conn_id": connection_id})
 
     def execute(self, context: Context) -> list[str]:
         """List them.
@@ -255,6 +250,8 @@ class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
+        with reporting(before("Nothing was sent to LinkedIn.")):
+            self.check_arguments()
         with reporting(_read_only), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
             contracts = hook.list_contracts(self.reporting_access_only)
         self.log.info(
@@ -284,6 +281,11 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
 
     template_fields: Sequence[str] = ("keys", "output_uri", "snav_conn_id")
     ui_color = "#dce6f1"
+    _checks: ClassVar[Checks] = {
+        "keys": check_keys,
+        "output_uri": optional(lambda value, _: check_object(value, "output")),
+        "snav_conn_id": connection_id,
+    }
 
     def __init__(
         self,
@@ -301,6 +303,13 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         self.snav_conn_id = snav_conn_id
         self._written: tuple[ObjectStoragePath, int] | None = None
         self._may_be_written = False
+        check_when_read(self)
+
+    def check_arguments(self) -> None:
+        """See :meth:`ExportOperator.check_arguments`."""
+        check_arguments(self, self._checks)
+        if self.output_uri is None and isinstance(self.keys, list | tuple):
+            few_enough(self.keys)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -333,7 +342,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
                 return written
             results = list(found)
             self._tell_failures(sum(result.error is not None for result in results))
-            return list(map(_row, results))
+            return list(map(result_row, results))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The associations, the object keys were read from, and the object that was written."""
@@ -342,19 +351,14 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
             inputs.append(stored_data(storage_path(self.keys, "keys", written=False)))
         if self._written:
             path, rows = self._written
-            outputs.append(stored_data(path, columns=_COLUMNS, rows=rows, files=1))
+            outputs.append(stored_data(path, columns=RESULT_COLUMNS, rows=rows, files=1))
         return facets(inputs, outputs)
 
     def _output(self) -> ObjectStoragePath | None:
         if self.output_uri is None:
             return None
-        path = storage_path(self.output_uri, "output")
-        if not path.name or str(self.output_uri).endswith("/"):
-            raise SalesNavigatorConfigurationError(
-                f"output={str(path)!r} is a folder. Give the URI of an object, such as"
-                " 's3://conn_id@bucket/folder/members.jsonl'."
-            )
-        return path
+        check_object(self.output_uri, "output")
+        return storage_path(self.output_uri, "output")
 
     def _write(self, results: Iterable[AssociationResult], path: ObjectStoragePath) -> dict[str, Any]:
         counts = {"keys": 0, "matched": 0, "failed": 0}
@@ -364,7 +368,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
                 counts["keys"] += 1
                 counts["matched"] += result.association is not None
                 counts["failed"] += result.error is not None
-                stage.write(json.dumps(_row(result)).encode() + b"\n")
+                stage.write(json.dumps(result_row(result)).encode() + b"\n")
             stage.seal()
             self._stopping.check()
             try:
@@ -387,17 +391,6 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
     def _tell_failures(self, failed: int) -> None:
         if failed:
             self.log.warning("LinkedIn failed on %s keys; the error of each says why", failed)
-
-
-_COLUMNS = [
-    *(each.name for kind in (ProfileAssociationKey, ProfileAssociation) for each in fields(kind)),
-    "error",
-]
-
-
-def _row(result: AssociationResult) -> dict[str, Any]:
-    found = asdict(result.association) if result.association else {}
-    return {**dict.fromkeys(_COLUMNS), **asdict(result.key), **found, "error": result.error}
 
 
 def _read_only(error: SalesNavigatorError) -> str:

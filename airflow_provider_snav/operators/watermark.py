@@ -11,6 +11,23 @@ from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, S
 from airflow_provider_snav.api.windows import parse_time, to_text
 
 
+def check_watermark(asset: Any, name: str) -> None:
+    """Check that a watermark can be kept in ``asset``.
+
+    :raises SalesNavigatorConfigurationError: it is no asset, or this Airflow keeps no state.
+    """
+    if not isinstance(asset, Asset):
+        raise SalesNavigatorConfigurationError(
+            f"{name}={asset!r} must be an Asset, such as Asset('snav_crm'): give the same one to the"
+            " export and to the landing."
+        )
+    if not HAS_STATE_STORES:
+        raise SalesNavigatorConfigurationError(
+            f"{name} needs Airflow 3.3 or later, which keeps state between runs. Give export_start_at"
+            " instead, for example from a Variable."
+        )
+
+
 class Watermark:
     """The watermark of one CRM instance.
 
@@ -26,16 +43,7 @@ class Watermark:
     """
 
     def __init__(self, context: Context, asset: Asset, crm_instance: str) -> None:
-        if not isinstance(asset, Asset):
-            raise SalesNavigatorConfigurationError(
-                f"watermark={asset!r} must be an Asset, such as Asset('snav_crm'): give the same one to the"
-                " export and to the landing."
-            )
-        if not HAS_STATE_STORES:
-            raise SalesNavigatorConfigurationError(
-                "watermark needs Airflow 3.3 or later, which keeps state between runs. Give export_start_at"
-                " instead, for example from a Variable."
-            )
+        check_watermark(asset, "watermark")
         try:
             self._store: Any = context["asset_state_store"][asset]
         except KeyError:

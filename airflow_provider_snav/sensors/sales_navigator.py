@@ -18,6 +18,7 @@ from airflow_provider_snav._compat import (
     conf,
 )
 from airflow_provider_snav._stopping import Stoppable
+from airflow_provider_snav.api.arguments import check_arguments, connection_id, switch
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorError,
@@ -27,7 +28,7 @@ from airflow_provider_snav.api.errors import (
 from airflow_provider_snav.api.export_plan import NO_REMEDIES, Done, next_step
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Outcome, Report, look, timed_out
-from airflow_provider_snav.operators.reporting import reporting
+from airflow_provider_snav.operators.reporting import check_when_read, reporting
 from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
 
 _ADVICE = (
@@ -69,6 +70,21 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         self.deferrable = deferrable
         self.snav_conn_id = snav_conn_id
         self._told_to_wait: set[int] = set()
+        check_when_read(self)
+
+    def check_arguments(self) -> None:
+        """Refuse an argument that is wrong, unless it is a template yet.
+
+        :raises SalesNavigatorConfigurationError: says how to write it.
+        """
+        check_arguments(
+            self,
+            {
+                "export": lambda value, _: Export.from_json(value),
+                "deferrable": switch,
+                "snav_conn_id": connection_id,
+            },
+        )
 
     def execute(self, context: Context) -> Any:
         """Wait here, or in the triggerer if the jobs are not completed yet."""

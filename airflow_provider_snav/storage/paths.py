@@ -13,6 +13,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorDestinationError,
 )
+from airflow_provider_snav.storage.readers import unreadable
 
 # Airflow would take anything else, such as an empty variable, for a place below the worker's current folder.
 _PLACE = re.compile(r"/.*|(file|local)://([^/@]*@)?/.*|(?!(file|local):)[\w.+-]+://.+", re.DOTALL)
@@ -36,18 +37,10 @@ def storage_path(
         found, nothing installed reads its scheme, or its connection does not exist.
     :raises SalesNavigatorDestinationError: the storage could not be reached.
     """
-    text = str(uri) if isinstance(uri, str | PurePath | ObjectStoragePath) else ""
-    if not _PLACE.fullmatch(text):
-        raise SalesNavigatorConfigurationError(
-            f"{name}={_without_user(uri)!r} is neither a URI nor an absolute path. Give text such as"
-            " 's3://conn_id@bucket/folder/'; an empty variable or template looks like this too."
-        )
-    text = _decoded(text)
-    if written and (fault := _fault(text)):
-        raise SalesNavigatorConfigurationError(
-            f"{name}={_without_user(text)!r} cannot be used: {fault}. Files would not be found again"
-            " under the name they were given."
-        )
+    check_place(uri, name, conn_id, written=written)
+    text = _decoded(str(uri))
+    if written:
+        _check_names(text, name)
     try:
         path = ObjectStoragePath(text, conn_id=conn_id)
         path.fs  # noqa: B018  # resolves the connection
@@ -64,6 +57,47 @@ def storage_path(
             f"{name}={_without_user(text)!r} cannot be reached: {type(error).__name__}. Check its connection."
         ) from error
     return path
+
+
+def check_place(uri: Any, name: str, conn_id: str | None = None, *, written: bool = True) -> None:
+    """Check what the text alone shows, without looking at a storage or a connection.
+
+    :param written: as for :func:`storage_path`.
+    :raises SalesNavigatorConfigurationError: it is no URI or absolute path, it has a name under which nothing
+        would be found, or nothing installed reads its scheme.
+    """
+    text = str(uri) if isinstance(uri, str | PurePath | ObjectStoragePath) else ""
+    if not _PLACE.fullmatch(text):
+        raise SalesNavigatorConfigurationError(
+            f"{name}={_without_user(uri)!r} is neither a URI nor an absolute path. Give text such as"
+            " 's3://conn_id@bucket/folder/'; an empty variable or template looks like this too."
+        )
+    if written:
+        _check_names(text, name)
+    named = _START.match(text)
+    if named and (why := unreadable(text.partition(":")[0], conn_id or (named[1] or "").rstrip("@"))):
+        raise SalesNavigatorConfigurationError(f"{name}={_without_user(text)!r} cannot be used: {why}.")
+
+
+def check_object(uri: Any, name: str) -> None:
+    """Check the URI of an object to write; see :func:`check_place`.
+
+    :raises SalesNavigatorConfigurationError: it is a folder, too.
+    """
+    check_place(uri, name)
+    if str(uri).endswith("/") or "/" not in _START.sub("", str(uri)):
+        raise SalesNavigatorConfigurationError(
+            f"{name}={_without_user(str(uri))!r} is a folder. Give the URI of an object, such as"
+            " 's3://conn_id@bucket/folder/members.jsonl'."
+        )
+
+
+def _check_names(text: str, name: str) -> None:
+    if fault := _fault(text):
+        raise SalesNavigatorConfigurationError(
+            f"{name}={_without_user(text)!r} cannot be used: {fault}. Files would not be found again"
+            " under the name they were given."
+        )
 
 
 def _decoded(uri: str) -> str:

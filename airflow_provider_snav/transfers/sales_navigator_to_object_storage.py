@@ -5,20 +5,31 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
 
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
 from airflow_provider_snav._stopping import Stoppable
+from airflow_provider_snav.api.arguments import (
+    Checks,
+    check_arguments,
+    connection_id,
+    is_template,
+    one_of,
+    optional,
+    switch,
+    whole_number,
+)
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.windows import to_text
-from airflow_provider_snav.landing.compress import compressor
+from airflow_provider_snav.landing.compress import check_compression
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
 from airflow_provider_snav.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
-from airflow_provider_snav.operators.reporting import before, reporting
-from airflow_provider_snav.operators.watermark import Watermark
-from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.operators.reporting import before, check_when_read, reporting
+from airflow_provider_snav.operators.watermark import Watermark, check_watermark
+from airflow_provider_snav.storage.paths import check_place, storage_path
 from airflow_provider_snav.storage.staging import uri_of
 
 if TYPE_CHECKING:
@@ -68,6 +79,19 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"export": "json"}
     ui_color = "#dce6f1"
+    _checks: ClassVar[Checks] = {
+        "export": lambda value, _: Export.from_json(value),
+        "filename": optional(lambda value, _: own_stem(value)),
+        "if_exists": partial(one_of, allowed=("overwrite", "fail")),
+        "if_no_file": partial(one_of, allowed=("fail", "skip")),
+        "compression": check_compression,
+        "verify": switch,
+        "manifest": switch,
+        "max_parallel": partial(whole_number, least=1),
+        "watermark": optional(check_watermark),
+        "object_storage_conn_id": optional(connection_id),
+        "snav_conn_id": connection_id,
+    }
 
     def __init__(
         self,
@@ -102,6 +126,16 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         self.object_storage_conn_id = object_storage_conn_id
         self.snav_conn_id = snav_conn_id
         self._landed: tuple[ObjectStoragePath, list[LandedFile]] | None = None
+        check_when_read(self)
+
+    def check_arguments(self) -> None:
+        """Refuse an argument that is wrong, unless it is a template yet.
+
+        :raises SalesNavigatorConfigurationError: says how to write it.
+        """
+        check_arguments(self, self._checks)
+        if not is_template((self.destination, self.object_storage_conn_id)):
+            check_place(self.destination, "destination", self.object_storage_conn_id)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Land the export.
@@ -113,6 +147,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         from airflow_provider_snav.landing.land import Landing
 
         with reporting(before("Nothing was downloaded.")):
+            self.check_arguments()
             export = Export.from_json(self.export)
             terms = self._terms(export, context)
             watermark = self._watermark(export, context)
@@ -159,19 +194,6 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     def _terms(self, export: Export, context: Context) -> Terms:
         from airflow_provider_snav.landing.plan import Terms
 
-        if self.if_exists not in ("overwrite", "fail"):
-            raise SalesNavigatorConfigurationError(
-                f"if_exists={self.if_exists!r} is neither 'overwrite' nor 'fail'."
-            )
-        if self.if_no_file not in ("fail", "skip"):
-            raise SalesNavigatorConfigurationError(
-                f"if_no_file={self.if_no_file!r} is neither 'fail' nor 'skip'."
-            )
-        if type(self.max_parallel) is not int or self.max_parallel < 1:
-            raise SalesNavigatorConfigurationError(
-                f"max_parallel={self.max_parallel!r} must be a whole number, 1 or more."
-            )
-        compressor(self.compression)
         run = run_name(context.get("logical_date"), context.get("run_id", ""))
         return Terms(
             stem=own_stem(self.filename) if self.filename is not None else stem_of(export, run),

@@ -117,7 +117,7 @@ def test_a_time_is_read_however_a_dag_author_writes_it(
         dt.date(2026, 1, 31),
         DAY,
         float("nan"),
-        object(),
+        object,
         NotATime(2026, 1, 31, tzinfo=dt.UTC),
         dt.datetime.min.replace(tzinfo=dt.timezone(HOUR)),
     ],

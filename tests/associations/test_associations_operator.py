@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 from association_keys_of_all_kinds import awkward_keys
-from task_runs import context_of
+from task_runs import MAPPED, context_of
 
 from airflow_provider_snav.api.errors import (
     SalesNavigatorDestinationError,
@@ -41,7 +41,7 @@ def _a_new_process_that_hardly_waits(monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def enrich(keys: Any, output: str | None = None) -> Any:
-    task = SalesNavigatorProfileAssociationsOperator(task_id="enrich", keys=keys, output=output)
+    task = SalesNavigatorProfileAssociationsOperator(task_id="enrich", keys=keys, output=output, **MAPPED)
     return task.execute(context_of(task))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from task_runs import Killed, Store, context_of, deferred, on_worker
+from task_runs import MAPPED, Killed, Store, context_of, deferred, on_worker
 
 from airflow_provider_snav.api.errors import SalesNavigatorLandingError
 from airflow_provider_snav.api.windows import from_ms, to_text
@@ -142,7 +142,7 @@ def test_the_start_is_sent_in_milliseconds(sandbox: Sandbox, export: Way) -> Non
 @pytest.mark.parametrize("nothing", [None, "", "None"], ids=repr)
 def test_without_a_start_nothing_is_sent(sandbox: Sandbox, nothing: str | None) -> None:
     with pytest.raises(Exception, match="no time to export from: give export_start_at, or a watermark"):
-        on_worker(exporting(export_start_at=nothing))
+        on_worker(exporting(export_start_at=nothing, **MAPPED))
     assert sandbox.requests == []
 
 
@@ -155,7 +155,7 @@ def test_what_is_no_crm_instance_is_refused_before_anything_is_sent(
     sandbox: Sandbox, crm_instance: Any
 ) -> None:
     with pytest.raises(Exception, match=r"is not a CRM instance\. Give its URN.* Nothing was submitted"):
-        on_worker(exporting(crm_instance=crm_instance))
+        on_worker(exporting(crm_instance=crm_instance, **MAPPED))
     assert sandbox.requests == []
 
 

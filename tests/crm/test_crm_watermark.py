@@ -12,7 +12,7 @@ import pytest
 import requests
 from airflow.sdk.exceptions import AirflowFailException
 from real_airflow import Run, real_airflow
-from task_runs import context_of
+from task_runs import MAPPED, context_of
 
 from airflow_provider_snav._compat import Asset
 from airflow_provider_snav.api.errors import SalesNavigatorError
@@ -201,13 +201,14 @@ def test_an_older_airflow_is_told_so_before_anything_is_sent(
     monkeypatch.setattr(watermark, "HAS_STATE_STORES", False)
     asset = Asset("snav_stale_contacts")
     export = SalesNavigatorCrmValidationExportOperator(
-        task_id="export", crm_instance=DYNAMICS, export_start_at=FIRST, watermark=asset
+        task_id="export", crm_instance=DYNAMICS, export_start_at=FIRST, watermark=asset, **MAPPED
     )
     land = SalesNavigatorToObjectStorageOperator(
         task_id="land",
         export={"kind": "crm_validation", "crm_instance": DYNAMICS, "slices": [{"start_at": FIRST}]},
         destination=tmp_path.as_uri(),
         watermark=asset,
+        **MAPPED,
     )
     for task in (export, land):
         with pytest.raises(AirflowFailException, match=r"needs Airflow 3\.3 or later.* Give export_start_at"):

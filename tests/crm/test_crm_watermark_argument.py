@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, Asset
 from airflow.sdk.exceptions import AirflowFailException
-from task_runs import context_of, on_worker
+from task_runs import MAPPED, context_of, on_worker
 
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorCrmValidationExportOperator
 from airflow_provider_snav.sandbox.server import Sandbox
@@ -34,7 +34,7 @@ def landing(export: Any, folder: Path, **arguments: Any) -> SalesNavigatorToObje
 
 def test_an_export_refuses_a_watermark_that_is_no_asset(snav_sandbox: Sandbox) -> None:
     with pytest.raises(AirflowFailException, match=f"{SAYS}.*Nothing was submitted"):
-        on_worker(lambda: exporting(watermark="s3://x"))
+        on_worker(lambda: exporting(watermark="s3://x", **MAPPED))
     assert snav_sandbox.requests == []
 
 
@@ -42,7 +42,7 @@ def test_a_landing_refuses_a_watermark_that_is_no_asset(snav_sandbox: Sandbox, t
     snav_sandbox.settings.crm_instances = (CRM_INSTANCE,)
     export = on_worker(lambda: exporting(wait_for_completion=False))
     asked = len(snav_sandbox.requests)
-    task = landing(export, tmp_path, watermark="s3://x")
+    task = landing(export, tmp_path, watermark="s3://x", **MAPPED)
     with pytest.raises(AirflowFailException, match=f"{SAYS}.*Nothing was downloaded"):
         task.execute(context_of(task))
     assert len(snav_sandbox.requests) == asked
@@ -51,12 +51,12 @@ def test_a_landing_refuses_a_watermark_that_is_no_asset(snav_sandbox: Sandbox, t
 
 def test_it_is_not_wired_to_the_dag_as_if_it_were_one(tmp_path: Path) -> None:
     with DAG("d", schedule=None):
-        assert exporting(watermark="s3://x").inlets == []
-        assert landing({}, tmp_path, watermark="s3://x").outlets == []
+        assert exporting(watermark="s3://x", **MAPPED).inlets == []
+        assert landing({}, tmp_path, watermark="s3://x", **MAPPED).outlets == []
 
 
 def test_an_asset_the_author_has_wired_is_not_wired_again(tmp_path: Path) -> None:
     asset = Asset("snav_crm")
     with DAG("d", schedule=None):
         assert exporting(watermark=asset, inlets=[asset]).inlets == [asset]
-        assert landing({}, tmp_path, watermark=asset, outlets=[asset]).outlets == [asset]
+        assert landing("{{ export }}", tmp_path, watermark=asset, outlets=[asset]).outlets == [asset]

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     TaskDeferred,
 )
-from task_runs import START, UNTIL, context_of, deferred, exporting, on_worker
+from task_runs import MAPPED, START, UNTIL, context_of, deferred, exporting, on_worker
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorRateLimitError
@@ -286,7 +286,7 @@ def test_what_no_waiting_mends_ends_the_wait_for_good(
 @pytest.mark.parametrize("wrong", [None, {}, "urn:li:contract:1", [1], {"kind": "analytics"}], ids=repr)
 def test_what_is_no_export_is_refused_before_any_call(snav_sandbox: Sandbox, sense: Path, wrong: Any) -> None:
     with pytest.raises(AirflowFailException, match="This is not an Export"):
-        sense(wrong)
+        sense(wrong, **MAPPED)
     assert snav_sandbox.requests == []
 
 

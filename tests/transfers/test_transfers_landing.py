@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from airflow.sdk.exceptions import AirflowFailException
 from landing_stores import Store
-from task_runs import START, UNTIL, completed_export, context_of, exporting, on_worker, parts_of
+from task_runs import MAPPED, START, UNTIL, completed_export, context_of, exporting, on_worker, parts_of
 
 from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import (
@@ -295,7 +295,7 @@ def test_a_wrong_argument_is_one_clear_error_and_no_call(
 ) -> None:
     asked = len(snav_sandbox.requests)
     with pytest.raises(AirflowFailException) as failure:
-        land(arguments.pop("export", export), local_store, **arguments)
+        land(arguments.pop("export", export), local_store, **MAPPED, **arguments)
     assert says in str(failure.value)
     assert len(snav_sandbox.requests) == asked
     assert local_store.files() == {}
@@ -336,7 +336,7 @@ def test_a_refused_destination_does_not_show_what_stands_before_its_host(
     export: Any, local_store: Store
 ) -> None:
     with pytest.raises(AirflowFailException) as failure:
-        land(export, local_store, destination="nope://user:secret@lake/snav")
+        land(export, local_store, destination="nope://user:secret@lake/snav", **MAPPED)
     assert "secret" not in str(failure.value)
 
 

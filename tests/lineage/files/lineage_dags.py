@@ -66,7 +66,7 @@ def lineage():
         task_id="fails",
         export=export.output,
         destination=f"{LAKE}/forbidden/",
-        filename="no/folder",
+        filename="{{ 'no/folder' }}",
         outlets=[Asset("forbidden")],
     )
 

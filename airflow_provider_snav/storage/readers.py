@@ -1,0 +1,73 @@
+"""What reads a storage's scheme, found out without importing it: the modules load boto3 and the like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+from airflow_provider_snav._compat import is_attached
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A module of Airflow's community that opens storages.
+
+    :param module: its name, which its provider lists under ``filesystems``.
+    :param library: the library it needs, which its provider does not always install.
+    :param install: the package that brings both.
+    """
+
+    module: str
+    schemes: tuple[str, ...]
+    library: str
+    install: str
+
+
+_READERS = (
+    _Reader("airflow.providers.amazon.aws.fs.s3", ("s3", "s3a", "s3n"), "s3fs", "airflow-provider-snav[s3]"),
+    _Reader("airflow.providers.google.cloud.fs.gcs", ("gs", "gcs"), "gcsfs", "airflow-provider-snav[gcs]"),
+    _Reader(
+        "airflow.providers.microsoft.azure.fs.adls",
+        ("abfs", "abfss", "adl"),
+        "adlfs",
+        "airflow-provider-snav[azure]",
+    ),
+    _Reader(
+        "airflow.providers.microsoft.azure.fs.msgraph",
+        ("msgraph", "sharepoint", "onedrive", "msgd"),
+        "msgraphfs",
+        "apache-airflow-providers-microsoft-azure[msgraphfs]",
+    ),
+    _Reader("airflow.providers.sftp.fs.sftp", ("sftp", "ssh"), "sshfs", "airflow-provider-snav[sftp]"),
+)
+_BUILT_IN = ("file", "local")
+
+
+def unreadable(scheme: str, conn_id: str | None) -> str | None:
+    """Why nothing installed reads a scheme; None if something does, or may.
+
+    A module we do not know may read any scheme, and so may a file system the DAG file has attached.
+    """
+    installed = _installed_modules()
+    if installed is None or installed.difference(reader.module for reader in _READERS):
+        return None
+    if scheme in _BUILT_IN or is_attached(scheme, conn_id):
+        return None
+    reader = next((reader for reader in _READERS if scheme in reader.schemes), None)
+    if reader is None:
+        return f"no provider that is installed reads {scheme}://"
+    if reader.module not in installed or not find_spec(reader.library):
+        return f"nothing that is installed reads {scheme}://; install {reader.install}"
+    return None
+
+
+@cache
+def _installed_modules() -> frozenset[str] | None:
+    """The ``filesystems`` of all installed providers; None if one of them cannot be read."""
+    try:
+        infos = [entry.load()() for entry in entry_points(group="apache_airflow_provider")]
+        return frozenset(module for info in infos for module in info.get("filesystems", ()))
+    except Exception:  # noqa: BLE001  # another package's code
+        return None
