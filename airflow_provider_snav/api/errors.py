@@ -255,7 +255,7 @@ class SalesNavigatorExportFailedError(SalesNavigatorExportError):
 
 
 class SalesNavigatorExportTimeoutError(SalesNavigatorExportError):
-    """The export was not complete at the deadline; the job goes on at LinkedIn and expires by itself."""
+    """The export was not complete at the deadline; the job goes on at LinkedIn."""
 
     section = "export-timeout"
 

@@ -320,6 +320,15 @@ def _length(time: dt.timedelta) -> dt.timedelta:
     return dt.timedelta(seconds=round(time.total_seconds()))
 
 
+def what_goes_on(export: Export) -> str:
+    """One sentence about the jobs that run when nobody waits for them any more."""
+    jobs = ", ".join(str(export.slices[index].job_id) for index in export.running)
+    kept = "seven days" if export.kind is ExportKind.ANALYTICS else "a week"
+    return (
+        f"LinkedIn goes on with job {jobs} and keeps its files for {kept}." if jobs else "No job is running."
+    )
+
+
 def timed_out(
     export: Export, timeout: dt.timedelta, last_problem: str | None = None
 ) -> SalesNavigatorExportTimeoutError:

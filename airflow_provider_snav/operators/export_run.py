@@ -36,6 +36,7 @@ from airflow_provider_snav.api.polling import (
     describe,
     timed_out,
     wait,
+    what_goes_on,
 )
 from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
@@ -179,7 +180,7 @@ class ExportRun:
         if running and isinstance(error, SalesNavigatorNotFoundError):
             fate = f"LinkedIn no longer knows a job of this export ({running})."
         elif running:
-            fate = f"LinkedIn goes on with job {running}, which expires by itself."
+            fate = what_goes_on(self.export)
         if self._answer_lost:
             unknown = "LinkedIn may have created a job whose answer was lost; it expires by itself."
             fate = f"{unknown} {fate}" if running else unknown

@@ -13,7 +13,17 @@ from airflow_provider_snav._compat import BaseTrigger, TriggerEvent
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import SalesNavigatorError
 from airflow_provider_snav.api.models import Export, ExportJob
-from airflow_provider_snav.api.polling import Outcome, Pause, Poll, PollSchedule, Report, Tell, Tick, wait
+from airflow_provider_snav.api.polling import (
+    Outcome,
+    Pause,
+    Poll,
+    PollSchedule,
+    Report,
+    Tell,
+    Tick,
+    wait,
+    what_goes_on,
+)
 from airflow_provider_snav.api.steps import Finished, resume
 
 if TYPE_CHECKING:
@@ -84,10 +94,7 @@ class SalesNavigatorExportTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
-        export = Export.from_json(self.export)
-        jobs = ", ".join(str(export.slices[index].job_id) for index in export.running)
-        fate = f"LinkedIn goes on with job {jobs}, which expires by itself." if jobs else "No job is running."
-        self.log.warning("The wait was stopped. %s", fate)
+        self.log.warning("The wait was stopped. %s", what_goes_on(Export.from_json(self.export)))
 
     async def _wait(self, export: Export, deadline: dt.datetime) -> Report:
         # Here, not above: DAG files import this module and shall not pay for the HTTP libraries.

@@ -279,7 +279,9 @@ def test_a_killed_wait_says_what_becomes_of_the_job(
 ) -> None:
     asyncio.run(trigger_for(submitted).on_kill())
     job_id = submitted["slices"][0]["job_id"]
-    assert f"LinkedIn goes on with job {job_id}, which expires by itself." in "".join(capsys.readouterr())
+    assert f"LinkedIn goes on with job {job_id} and keeps its files for seven days." in "".join(
+        capsys.readouterr()
+    )
 
 
 def test_a_killed_wait_without_a_job_says_so(submitted: Any, capsys: pytest.CaptureFixture[str]) -> None:
