@@ -30,10 +30,12 @@ def drive(
     transport: RequestsTransport,
     get_token: Callable[[Credential, Token | None], Token],
     stopping: Stopping,
+    after_wait: Callable[[], None] | None,
     log: Any,
 ) -> T:
     """Do what the steps name, and return their result.
 
+    :param after_wait: is called after each pause, and may raise.
     :raises SalesNavigatorStoppedError: Airflow stopped the task; nothing is sent after that.
     """
     reply: Reply = None
@@ -52,6 +54,8 @@ def drive(
                 except SalesNavigatorStoppedError as error:
                     error.answer_lost = not isinstance(reply, Response) or reply.status >= 500
                     raise
+                if after_wait:
+                    after_wait()
                 reply = None
             case Finished():
                 return step.value

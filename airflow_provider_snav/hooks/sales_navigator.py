@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -273,9 +273,12 @@ class SalesNavigatorHook(_Hook):
         """The token a call of this family would send, minted if need be."""
         return get_token(offer(self.settings, credential), refused, self._mint)
 
-    def run(self, call: Call[T]) -> T:
-        """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
-        return self._drive(self._exchange(call, self.settings))
+    def run(self, call: Call[T], *, after_wait: Callable[[], None] | None = None) -> T:
+        """Perform one call of :mod:`airflow_provider_snav.api.calls`.
+
+        :param after_wait: is called after each pause between two tries of the call, and may raise.
+        """
+        return self._drive(self._exchange(call, self.settings), after_wait)
 
     def close(self) -> None:
         """Close the connections kept for reuse."""
@@ -294,8 +297,8 @@ class SalesNavigatorHook(_Hook):
             mask_secret(secret)
         return minted
 
-    def _drive(self, steps: Generator[Step, Reply, T]) -> T:
-        return drive(steps, self._transport, self.get_token, self.stopping, self.log)
+    def _drive(self, steps: Generator[Step, Reply, T], after_wait: Callable[[], None] | None = None) -> T:
+        return drive(steps, self._transport, self.get_token, self.stopping, after_wait, self.log)
 
 
 class SalesNavigatorAsyncHook(_Hook):

@@ -6,12 +6,14 @@ import hashlib
 import json
 from typing import Any
 
+from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Context
 from airflow_provider_snav.api.errors import SalesNavigatorError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.windows import to_text
 
 STATE_KEY = "snav_export"
+PUBLISHING_KEY = "snav_publishing"
 
 
 class TaskMemory:
@@ -23,21 +25,22 @@ class TaskMemory:
     :param context: of the running task.
     :param export: at any stage; an Export of something else never meets this one's jobs.
     :param enabled: the operator's ``durable``.
+
+    ``stored`` is what a retry will find: nothing on an older Airflow, or where it is not ``durable``. It
+    ``is_behind`` when the last write failed.
     """
 
     def __init__(self, context: Context, export: Export, *, enabled: bool) -> None:
         self._store: Any = context.get("task_state_store") if enabled else None
         self._fingerprint = _fingerprint(export)
+        # A task that resumes was deferred with what it had stored.
+        self.stored = None if self._store is None else export
+        self.is_behind = False
         task_instance = context["ti"]
         # Clearing a finished task raises max_tries; a retry does not.
         self._epoch = (getattr(task_instance, "max_tries", None) or 0) - (
             getattr(context.get("task"), "retries", None) or 0
         )
-
-    @property
-    def works(self) -> bool:
-        """False without a store: on an older Airflow, not ``durable``, or after a write that failed."""
-        return self._store is not None
 
     def recall(self) -> Export | None:
         """The Export to go on with, None to begin anew.
@@ -48,7 +51,7 @@ class TaskMemory:
         :raises SalesNavigatorError: what is stored cannot be read; nothing may be submitted then.
         """
         try:
-            stored = self._store.get(STATE_KEY) if self.works else None
+            stored = self._store.get(STATE_KEY) if self._store is not None else None
         except Exception as error:
             raise SalesNavigatorError(
                 f"The task state {STATE_KEY!r} could not be read ({type(error).__name__}), so it is unknown"
@@ -61,20 +64,23 @@ class TaskMemory:
                 return None
             export = Export.from_json(stored["export"])
             finished = stored.get("finished", export.is_completed)
-            return None if finished and stored["epoch"] != self._epoch else export
+            if not export.job_ids or (finished and stored["epoch"] != self._epoch):
+                return None
         except (KeyError, TypeError, ValueError) as error:
             raise SalesNavigatorError(
                 f"The task state {STATE_KEY!r} cannot be read ({type(error).__name__}: {error}), so it is"
                 " unknown whether a job runs at LinkedIn. Delete that task state, then retry."
             ) from None
+        self.stored = export
+        return export
 
     def remember(self, export: Export, *, finished: bool = False) -> None:
         """Store the Export, before anything else can go wrong.
 
         :param finished: the task is about to succeed, whether or not its jobs are completed.
-        :raises SalesNavigatorError: it could not be stored; from then on nothing is remembered.
+        :raises SalesNavigatorError: it could not be stored, perhaps because this try is over for Airflow.
         """
-        if not self.works:
+        if self._store is None:
             return
         state = {
             "fingerprint": self._fingerprint,
@@ -82,13 +88,32 @@ class TaskMemory:
             "export": export.to_json(),
             "finished": finished or export.is_completed,
         }
-        try:
-            self._store.set(STATE_KEY, state)
-        except Exception as error:
-            self._store = None
-            raise SalesNavigatorError(
-                f"The task state {STATE_KEY!r} could not be written ({type(error).__name__})."
-            ) from error
+        self.is_behind = True
+        _write(self._store, STATE_KEY, state)
+        self.is_behind, self.stored = False, export
+
+
+def confirm_try(context: Context) -> None:
+    """Make sure, before something is published, that Airflow has not given this try up meanwhile.
+
+    A worker that was frozen may come back after another try has landed the same files. Airflow 3.3 and later
+    refuse what such a try wants to store.
+
+    :raises SalesNavigatorError: Airflow refused, or could not be reached.
+    """
+    store = context.get("task_state_store")
+    if store is not None:
+        _write(store, PUBLISHING_KEY, {"at": to_text(now())})
+
+
+def _write(store: Any, key: str, value: Any) -> None:
+    try:
+        store.set(key, value)
+    except Exception as error:
+        raise SalesNavigatorError(
+            f"The task state {key!r} could not be written ({type(error).__name__}): Airflow has given this"
+            " try up, or its API server does not answer."
+        ) from error
 
 
 def _fingerprint(export: Export) -> str:

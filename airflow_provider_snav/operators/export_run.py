@@ -90,7 +90,7 @@ class ExportRun:
             except SalesNavigatorNotFoundError:
                 self._log.warning("LinkedIn no longer knows job %s; it will be submitted again.", part.job_id)
                 self.export = lost(self.export, index)
-        self._memory.remember(self.export)
+        self._remember()
 
     def submit(self) -> bool:
         """Apply remedies and submit what is due.
@@ -108,8 +108,11 @@ class ExportRun:
             for sentence in plan.remedies:
                 self._log.warning("%s", sentence)
             if not isinstance(plan.step, Submit):
-                self._memory.remember(self.export)
+                self._remember()
                 return isinstance(plan.step, Done)
+            if self.export.job_ids:
+                # Airflow refuses this of a try that is over, such as one that was frozen in its last wait.
+                self._remember()
             for index in plan.step.indexes:
                 self._submit(index)
             # Afterwards, so that the look-up delays no submission.
@@ -120,7 +123,7 @@ class ExportRun:
         # If the task is stopped before LinkedIn has answered, it is lost as well.
         self._answer_lost = True
         try:
-            job = self._hook.run(call)
+            job = self._hook.run(call, after_wait=self._remember)
         except SalesNavigatorError as error:
             self._answer_lost = isinstance(error, SalesNavigatorConnectionError | SalesNavigatorServerError)
             if isinstance(error, SalesNavigatorStoppedError):
@@ -130,6 +133,9 @@ class ExportRun:
         self.export = submitted(self.export, index, job.job_id, job.status, now())
         # First: should the state not be written, the log still knows the job.
         self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
+        self._remember()
+
+    def _remember(self) -> None:
         self._memory.remember(self.export)
 
     def leave(self) -> None:
@@ -184,11 +190,20 @@ class ExportRun:
         if self._answer_lost:
             unknown = "LinkedIn may have created a job whose answer was lost; it expires by itself."
             fate = f"{unknown} {fate}" if running else unknown
-        again = "submits the whole export again" if self.export.job_ids else "submits it"
-        if self.export.job_ids and self._memory.works:
-            again = "goes on with this export and submits only what is missing"
+        again = self._again()
         if not error.retryable:
             return f"{fate} Once it is mended, clear the task: that {again}."
         if isinstance(error, SalesNavigatorRateLimitError) and error.daily:
             return f"{fate} A retry before the reset fails the same way, a later one {again}."
         return f"{fate} A retry {again}."
+
+    def _again(self) -> str:
+        if not self.export.job_ids:
+            return "submits it"
+        stored = self._memory.stored
+        if stored and not self._memory.is_behind:
+            return "goes on with this export and submits only what is missing"
+        if stored and stored.job_ids:
+            jobs = ", ".join(map(str, stored.job_ids))
+            return f"goes on with what was stored before (job {jobs}) and submits the rest"
+        return "submits the whole export again"

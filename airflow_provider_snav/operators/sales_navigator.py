@@ -42,6 +42,7 @@ from airflow_provider_snav.api.models import (
 from airflow_provider_snav.api.windows import Span, Time, Window, check_window, to_text
 from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
 from airflow_provider_snav.operators.association_keys import check_keys, few_enough, keys_of
+from airflow_provider_snav.operators.durable import confirm_try
 from airflow_provider_snav.operators.export_operator import ExportOperator
 from airflow_provider_snav.operators.reporting import before, check_when_read, reporting
 from airflow_provider_snav.operators.watermark import Watermark, check_watermark
@@ -336,7 +337,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         with reporting(self._fate), hook, self._stopping.stopped_by_interrupt():
             found = hook.iter_profile_associations(keys)
             if output is not None:
-                written = self._write(found, output)
+                written = self._write(found, output, context)
                 self._written = output, written["keys"]
                 tell_assets(self.outlets, written, context)
                 return written
@@ -360,7 +361,9 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         check_object(self.output_uri, "output")
         return storage_path(self.output_uri, "output")
 
-    def _write(self, results: Iterable[AssociationResult], path: ObjectStoragePath) -> dict[str, Any]:
+    def _write(
+        self, results: Iterable[AssociationResult], path: ObjectStoragePath, context: Context
+    ) -> dict[str, Any]:
         counts = {"keys": 0, "matched": 0, "failed": 0}
         stage = open_stage(path, attempt=uuid4().hex[:8])
         try:
@@ -371,6 +374,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
                 stage.write(json.dumps(result_row(result)).encode() + b"\n")
             stage.seal()
             self._stopping.check()
+            confirm_try(context)
             try:
                 stage.publish()
             except SalesNavigatorDestinationError:

@@ -27,6 +27,7 @@ from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.landing.compress import check_compression
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
 from airflow_provider_snav.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
+from airflow_provider_snav.operators.durable import confirm_try
 from airflow_provider_snav.operators.reporting import before, check_when_read, reporting
 from airflow_provider_snav.operators.watermark import Watermark, check_watermark
 from airflow_provider_snav.storage.paths import check_place, storage_path
@@ -153,7 +154,8 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
             watermark = self._watermark(export, context)
             hook = SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping)
             folder = storage_path(self.destination, "destination", self.object_storage_conn_id)
-            landing = Landing(hook, export, folder, terms, self._stopping, self.log)
+            confirm = partial(confirm_try, context)
+            landing = Landing(hook, export, folder, terms, self._stopping, self.log, confirm)
         with reporting(landing.fate), hook:
             files = landing.run(lambda: self._move(watermark, export, landing.next_export_start_at))
         for file in files:

@@ -33,7 +33,7 @@ from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Report
 from airflow_provider_snav.api.windows import oldest_start
 from airflow_provider_snav.operators.durable import STATE_KEY
-from airflow_provider_snav.sandbox.faults import LoseAnswer, html_page, http_error
+from airflow_provider_snav.sandbox.faults import LoseAnswer, html_page, http_error, throttled
 from airflow_provider_snav.sandbox.server import Sandbox
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -364,3 +364,54 @@ def test_an_export_nobody_waits_for_is_remembered_too(snav_sandbox: Sandbox) -> 
     first, second = (on_worker(exporting(wait_for_completion=False), store) for _ in range(2))
     assert job_ids(first) == job_ids(second) == [job.job_id for job in snav_sandbox.created_jobs]
     assert second["slices"][0]["status"] == "PROCESSING"
+
+
+class StaleStore(Store):
+    """What Airflow does with the writes of a try that is over: it refuses them from the ``over_at``-th on."""
+
+    def __init__(self, over_at: int) -> None:
+        super().__init__()
+        self.over_at = over_at
+
+    def set(self, key: str, value: Any, **options: Any) -> None:
+        if len(self.written) >= self.over_at:
+            raise ConnectionError("404: the task instance has another try")
+        super().set(key, value, **options)
+
+
+def test_a_try_that_is_over_submits_nothing_after_its_next_wait(snav_sandbox: Sandbox, path: Any) -> None:
+    store = StaleStore(over_at=2)
+    with pytest.raises(
+        SalesNavigatorError, match="Airflow has given this try up, or its API server"
+    ) as raised:
+        path(exporting(**DAYS_200), store)
+    [job] = snav_sandbox.created_jobs
+    assert f"A retry goes on with what was stored before (job {job.job_id})" in str(raised.value)
+    store.over_at = 99
+    path(exporting(**DAYS_200), store)
+    assert len(snav_sandbox.created_jobs) == 3
+
+
+def test_a_try_that_is_over_does_not_send_a_creation_again(snav_sandbox: Sandbox) -> None:
+    snav_sandbox.fault("create", throttled(retry_after=0))
+    with pytest.raises(SalesNavigatorError, match="could not be written"):
+        on_worker(exporting(), StaleStore(over_at=0))
+    assert not snav_sandbox.created_jobs
+
+
+def test_a_job_that_could_not_be_stored_is_named_and_so_is_what_was_stored_before(
+    snav_sandbox: Sandbox,
+) -> None:
+    class Watching(StaleStore):
+        def set(self, key: str, value: Any, **options: Any) -> None:
+            if len(snav_sandbox.created_jobs) == 2:
+                self.over_at = 0
+            super().set(key, value, **options)
+
+    with pytest.raises(SalesNavigatorError) as raised:
+        on_worker(exporting(**DAYS_200), Watching(over_at=99))
+    first, second = (job.job_id for job in snav_sandbox.created_jobs)
+    assert f"LinkedIn goes on with job {second}" in str(raised.value)
+    assert f"A retry goes on with what was stored before (job {first}) and submits the rest" in str(
+        raised.value
+    )

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from landing_stores import Store
 from stops import Interrupted, Silence, on_signal, stop_once
+from task_runs import Store as States
 from task_runs import context_of, parts_of
 
-from airflow_provider_snav.api.errors import SalesNavigatorStoppedError
+from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorStoppedError
 from airflow_provider_snav.sandbox.faults import Delay, throttled
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
@@ -72,3 +73,40 @@ def test_a_landing_stopped_in_a_wait_leaves_the_files_of_earlier_runs(
         task.execute(context_of(task))
     assert store.files() == before
     assert not store.uploads()
+
+
+class Once(States):
+    """Something happens when the landing confirms, before its first file is visible, that its try goes on."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    def set(self, key: str, value: Any, **options: Any) -> None:
+        super().set(key, value, **options)
+        self._happens()
+
+
+@pytest.mark.parametrize("if_exists", ["overwrite", "fail"])
+def test_a_landing_whose_try_is_over_when_its_files_are_sealed_publishes_nothing(
+    snav_sandbox: Sandbox, store: Store, if_exists: Any
+) -> None:
+    def refuse() -> None:
+        raise ConnectionError("404: the task instance has another try")
+
+    task = landing(store)
+    task.if_exists = if_exists
+    with pytest.raises(SalesNavigatorError, match="Airflow has given this try up") as raised:
+        task.execute(context_of(task, Once(refuse)))
+    assert "Nothing was published" in str(raised.value)
+    assert not store.files()
+    assert not store.uploads()
+
+
+def test_a_landing_stopped_between_two_files_publishes_no_more(snav_sandbox: Sandbox, store: Store) -> None:
+    task = landing(store)
+    states = Once(lambda: task.on_kill() if store.visible() else None)
+    with pytest.raises(SalesNavigatorStoppedError, match="Publishing had begun"):
+        task.execute(context_of(task, states))
+    assert len(store.visible()) == 1
+    assert not store.leftovers()
