@@ -55,10 +55,11 @@ from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, R
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
 from airflow_provider_snav.hooks.credential_checks import check_credentials
+from airflow_provider_snav.hooks.download import Download
 from airflow_provider_snav.hooks.driver import drive
 from airflow_provider_snav.hooks.lookups import forget, look_up, not_found
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
-from airflow_provider_snav.hooks.transport import Download, RequestsTransport, StreamedResponse
+from airflow_provider_snav.hooks.transport import RequestsTransport, StreamedResponse
 
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.async_transport import AiohttpTransport
@@ -233,6 +234,9 @@ class SalesNavigatorHook(_Hook):
     @contextmanager
     def download(self, url: str, credential: Credential | str = Credential.MEMBER) -> Iterator[Download]:
         """Stream one file. Document: Exporting User Activity, "Download the Export".
+
+        Yields the file's bytes. Codings of the transfer are undone and verified; a file that is itself a gzip
+        or a zip stays as it is.
 
         :param url: a job's download URL, fetched just before; it lives an hour or so.
         :param credential: the token family of the job: ``member``, or ``application`` for CRM validation.

@@ -27,20 +27,20 @@ from requests.utils import get_environ_proxies
 from airflow_provider_snav import __version__
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._stopping import Stopping
-from airflow_provider_snav.api.errors import (
-    SalesNavigatorConfigurationError,
-    SalesNavigatorIncompleteDownloadError,
-)
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.wire import NoAnswer, Request, Response, Token
 from airflow_provider_snav.hooks.failures import Vocabulary, reason
 from airflow_provider_snav.hooks.stoppable_adapter import StoppableAdapter
 
-CHUNK_BYTES = 1 << 18
 USER_AGENT = f"airflow-provider-snav/{__version__}"
 
 _WORDS = Vocabulary(
-    damaged=(requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError),
+    damaged=(
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+        requests.exceptions.InvalidHeader,
+    ),
     hung_up=(http.client.RemoteDisconnected,),
     too_slow=(TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
     not_http=(http.client.HTTPException,),
@@ -190,40 +190,4 @@ class RequestsTransport:
             timeout=self._settings.http_timeout,
             verify=ca_bundle(self._settings),
             proxies=proxies(request.url),
-        )
-
-
-class Download:
-    """The bytes of one export file, as they come.
-
-    :param length: bytes announced by Content-Length, None when the server announced none.
-    """
-
-    def __init__(self, source: requests.Response, timeout: float) -> None:
-        self._source = source
-        self._timeout = timeout
-        length = source.headers.get("content-length", "")
-        self.length = int(length) if length.isdecimal() else None
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Chunks of at most 256 KiB: larger ones are no faster, and each thread would hold several.
-
-        :raises SalesNavigatorIncompleteDownloadError: the stream broke off or was shorter than announced.
-        """
-        received = 0
-        try:
-            for chunk in self._source.iter_content(CHUNK_BYTES):
-                received += len(chunk)
-                yield chunk
-        except requests.RequestException as error:
-            # urllib3 keeps to itself what was too little for a chunk.
-            received = max(received, self._source.raw.tell())
-            raise self._broke_off(received, reason(error, self._timeout, _WORDS)) from None
-        if self.length is not None and received < self.length:
-            raise self._broke_off(received, "the server closed the connection")
-
-    def _broke_off(self, received: int, why: str) -> SalesNavigatorIncompleteDownloadError:
-        announced = "an unknown number of" if self.length is None else self.length
-        return SalesNavigatorIncompleteDownloadError(
-            f"The download broke off after {received} of {announced} bytes: {why}."
         )

@@ -27,7 +27,7 @@ from airflow_provider_snav.landing.compress import compressor
 from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
 from airflow_provider_snav.landing.progress import Progress
 from airflow_provider_snav.landing.records import CsvProfile
-from airflow_provider_snav.landing.unpack import unpack
+from airflow_provider_snav.landing.unpack import Unpacked
 from airflow_provider_snav.storage.staging import Stage, open_stage
 
 if TYPE_CHECKING:
@@ -212,7 +212,8 @@ class Downloads:
         profile, packer, digest = CsvProfile(), compressor(self._terms.compression), sha256()
         received = size = 0
         with self._hook.download(url, self._credential) as download:
-            for chunk in chain(unpack(download), [b""]):
+            content = Unpacked(download)
+            for chunk in chain(content, [b""]):
                 self._check()
                 profile.feed(chunk)
                 packed = packer.compress(chunk) if chunk else packer.flush()
@@ -222,7 +223,7 @@ class Downloads:
                     size += len(packed)
                 received += len(chunk)
                 self._progress.reached(part.path.name, received)
-        profile.finish()
+        profile.finish(vouched=content.vouched)
         stage.seal()
         self._progress.done(part.path.name)
         return LandedFile(

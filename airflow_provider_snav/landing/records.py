@@ -5,107 +5,193 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 
-from airflow_provider_snav.api.errors import (
-    SalesNavigatorIncompleteDownloadError,
-    SalesNavigatorLandingError,
-)
+from airflow_provider_snav.api.errors import SalesNavigatorIncompleteDownloadError
+from airflow_provider_snav.landing.evidence import is_header, kind_of, not_an_export
 
-MAX_HEADER_BYTES = 64 * 1024
-"""Bytes held back to read the header from; no export has a header near this long."""
+MAX_HEADER_BYTES = 1024 * 1024
+"""Bytes held back to read the header from, blanks before it included."""
 
-_ALL_BUT_MARKS = bytes(set(range(256)) - set(b'",\n'))
-_MARKS_OR_X = bytes(byte if byte in b'"\n' else ord("x") for byte in range(256))
+# With the bytes of a no-break space and of another byte order mark.
+_BLANKS = b" \t\r\n\v\f\xc2\xa0\xef\xbb\xbf"
+_ALL_BUT_MARKS = bytes(set(range(256)) - set(b'",\r\n\0'))
+# A quoted field begins where a field begins, and ends before a quote that is not doubled, or not at all.
+_QUOTED_FIELD = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+"?+')
+_CR_ALONE = re.compile(rb"\r(?!\n)")
+_BLANK_LINES = re.compile(rb"\n\n+")
+# Stands for a quoted field. No text has it: CsvProfile refuses NUL bytes.
+_A_FIELD = b"\0"
+_MAX_MARK_BYTES = len(codecs.BOM_UTF32)
+_EXACT_CHUNKS = 16
+_MAX_HELD_BYTES = 1024
+
+
+class RecordCounter:
+    """Counts records as Python's ``csv.reader`` does (``strict=False``, ``newline=""``), chunk by chunk.
+
+    LF, CRLF and CR end a record, a quote opens a field only where the field begins, and a blank line is no
+    record. The text must not hold NUL bytes.
+
+    Nearly all text is deleted before anything is counted: quotes, commas and line ends are a tenth of it.
+    That hides whether a quote stands where a field begins. It matters only if an odd number of quotes stands
+    between two commas or line ends: behind an even number, a reader is outside quotes, wherever they stand.
+    Text with an odd number is read exactly, at half the speed.
+
+    :ivar records: records that have ended.
+    :ivar commas: commas of the record that has not ended.
+    :ivar in_record: True in the middle of a record.
+    :ivar in_quotes: True inside a quoted field.
+    """
+
+    def __init__(self) -> None:
+        self.records = self.commas = 0
+        self.in_record = self.in_quotes = False
+        # The shortest text that brings a reader to where the last chunk left it, then bytes not read yet.
+        self._left = b""
+        self._exact_chunks = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the text."""
+        text = self._left + chunk
+        held = self._held(text)
+        self._read(text[: len(text) - held] if held else text)
+        self._left += text[len(text) - held :]
+
+    def finish(self) -> None:
+        """State that the text has ended; its last record needs no line end."""
+        self._read(self._left)
+        self.records += self.in_record
+
+    @staticmethod
+    def _held(text: bytes) -> int:
+        """How many bytes at the end must be read together with those that follow: an unended field."""
+        tail = text[-_MAX_HELD_BYTES:]
+        held = len(tail) - 1 - max(tail.rfind(b","), tail.rfind(b"\n"))
+        return held if held < _MAX_HELD_BYTES else int(text.endswith(b"\r"))
+
+    def _read(self, text: bytes) -> None:
+        fields = text
+        marks = b'"' if self._exact_chunks else text.translate(None, _ALL_BUT_MARKS).replace(b'""', b"")
+        if b'"' in marks or text.endswith(b'"'):
+            # The next chunks are likely to be of the same kind.
+            self._exact_chunks = (self._exact_chunks or _EXACT_CHUNKS) - 1
+            fields = _QUOTED_FIELD.sub(_A_FIELD, text)
+            marks = fields.translate(None, _ALL_BUT_MARKS)
+        irregular = False
+        if b"\r" in marks:
+            irregular = _CR_ALONE.search(fields) is not None
+            marks = marks.replace(b"\r", b"")
+        # Either a blank line, or a record of one field.
+        if irregular or b"\n\n" in marks or (marks.startswith(b"\n") and not self.in_record):
+            marks = fields.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            marks = _BLANK_LINES.sub(b"\n", marks.lstrip(b"\n"))
+        self._count(marks)
+        self._left = self._state(text, fields)
+        self.in_record, self.in_quotes = self._left != b"", self._left == b'"'
+
+    def _count(self, marks: bytes) -> None:
+        self.records += marks.count(b"\n")
+        unended = marks.rfind(b"\n") + 1
+        if unended:
+            self.commas = 0
+        elif self._left.startswith(b","):
+            # It has been counted before.
+            self.commas -= 1
+        self.commas += marks.count(b",", unended)
+
+    @staticmethod
+    def _state(text: bytes, fields: bytes) -> bytes:
+        """The shortest text that leaves a reader where this one does."""
+        if fields.endswith(_A_FIELD):
+            # A field that has been closed has an even number of quotes.
+            return b'"' if (text.count(b'"') - fields.count(b'"')) % 2 else b'""'
+        if not text or text.endswith((b"\n", b"\r")):
+            return b""
+        return b"," if text.endswith(b",") else b"x"
 
 
 class CsvProfile:
-    """Counts the records of an RFC 4180 text that arrives in chunks of any size.
+    """The columns and the number of rows of an export that arrives in chunks of any size.
 
-    Feed every byte, then call :meth:`finish`; ``rows`` and ``columns`` are final only then. Records end
-    with LF or CRLF; a line break inside quotes belongs to its record, a blank line is none, and the last
-    record needs no line break. The text is UTF-8, with or without a byte order mark.
+    Feed every byte, then call :meth:`finish`; ``rows`` and ``columns`` are final only then. The text is
+    UTF-8, with or without a byte order mark.
 
     Memory does not grow with the file: at most :data:`MAX_HEADER_BYTES` and one chunk are held.
     """
 
     def __init__(self) -> None:
         self.columns: tuple[str, ...] = ()
-        self._records = 0
-        self._in_quotes = False
-        self._in_record = False
-        self._head: bytearray | None = bytearray()
+        self._counter = RecordCounter()
+        self._start: bytes | None = b""
+        self._head: bytes | None = b""
+        self._blank = True
 
     @property
     def rows(self) -> int:
-        """Records without the header."""
-        return max(self._records - 1, 0)
+        """Records without the header; a blank line is none."""
+        return max(self._counter.records - 1, 0)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the file.
 
-        :raises SalesNavigatorLandingError: the first record does not end within
-            :data:`MAX_HEADER_BYTES`, or is not CSV.
+        :raises SalesNavigatorIncompleteDownloadError: this is not an export.
         """
-        if self._head is None:
-            self._count(chunk)
+        if self._start is None:
+            self._take(chunk)
             return
-        self._head += chunk
-        if len(self._head) > MAX_HEADER_BYTES:
-            self._read_head(self._head)
+        self._start += chunk
+        # A byte order mark may come in pieces.
+        if len(self._start) >= _MAX_MARK_BYTES:
+            start, self._start = self._start, None
+            self._take(start.removeprefix(codecs.BOM_UTF8))
 
-    def finish(self) -> None:
+    def finish(self, *, vouched: bool = True) -> None:
         """State that the last byte has been fed.
 
-        :raises SalesNavigatorIncompleteDownloadError: the text ends inside quotes, so it was cut.
-        :raises SalesNavigatorLandingError: the first record is not CSV.
+        :param vouched: False if neither a length nor an end mark of the transfer says that the file is whole.
+            ``rowCount`` cannot vouch for the last record: one that was cut in the middle counts too.
+        :raises SalesNavigatorIncompleteDownloadError: the file is empty, was cut, or is not an export.
         """
+        if self._start == b"":
+            raise _cut("The file is empty: not even a header came")
+        if self._start:
+            self._take(self._start)
         if self._head is not None:
-            self._read_head(self._head)
-        if self._in_quotes:
-            raise SalesNavigatorIncompleteDownloadError(
-                "The CSV ends inside a quoted field: the file was cut short."
-            )
-        if self._in_record:
-            self._records += 1
-            self._in_record = False
+            self._read_header(self._head)
+        self._counter.finish()
+        if self._counter.in_quotes:
+            raise _cut("The CSV ends inside a quoted field")
+        unended = self._counter.in_record
+        fields = self._counter.commas + 1 if unended else len(self.columns)
+        if not is_header(self.columns, self.rows):
+            raise not_an_export("begins with a line of text that is no header")
+        if not vouched and (fields < len(self.columns) or (unended and self.rows == 0)):
+            raise _cut("The CSV ends in the middle of a record")
 
-    def _read_head(self, head: bytearray) -> None:
+    def _take(self, chunk: bytes) -> None:
+        if b"\0" in chunk:
+            kind = None if self._head is None else kind_of(self._head + chunk)
+            raise not_an_export(f"begins with {kind}" if kind else "holds NUL bytes")
+        self._counter.feed(chunk)
+        if self._head is not None:
+            self._head += chunk
+            self._blank = self._blank and not chunk.strip(_BLANKS)
+            if len(self._head) > MAX_HEADER_BYTES or (self._counter.records and not self._blank):
+                self._read_header(self._head)
+
+    def _read_header(self, head: bytes) -> None:
         self._head = None
-        text = bytes(head).removeprefix(codecs.BOM_UTF8)
-        first, rest = text[:MAX_HEADER_BYTES], text[MAX_HEADER_BYTES:]
-        self._count(first)
-        if rest and self._records == 0:
-            raise SalesNavigatorLandingError(
-                f"The file's first line is longer than {MAX_HEADER_BYTES:,} bytes: this is not a CSV export."
-            )
-        self.columns = _first_record(first)
-        self._count(rest)
-
-    def _count(self, chunk: bytes) -> None:
-        # Its quotes, commas and line breaks are a tenth of the text, and do for all that follows. Two
-        # quotes side by side open and close (or close and open) with nothing between.
-        pieces = chunk.translate(None, _ALL_BUT_MARKS).replace(b'""', b"").split(b'"')
-        unquoted = b'"'.join(pieces[self._in_quotes :: 2])
-        if b"\n\n" in (unquoted if self._in_record else b"\n" + unquoted):
-            # A blank line, or a record with neither comma nor quotes.
-            self._records += self._ended_in(chunk)
-        else:
-            self._records += unquoted.count(b"\n")
-        self._in_quotes ^= len(pieces) % 2 == 0
-        if text := chunk.rstrip(b"\r"):
-            self._in_record = self._in_quotes or not text.endswith(b"\n")
-
-    def _ended_in(self, chunk: bytes) -> int:
-        """Count the records that end in a chunk, whatever is on their lines; five times as slow."""
-        pieces = chunk.translate(_MARKS_OR_X, b"\r").split(b'"')
-        # A quote stands for the quoted text it replaces: it makes its line a record, whatever was inside.
-        lines = (b'"' if self._in_record else b"") + b'"'.join(pieces[self._in_quotes :: 2])
-        return len(lines.split()) - (not lines.endswith(b"\n"))
+        if kind := kind_of(head):
+            raise not_an_export(f"begins with {kind}")
+        if len(head) > MAX_HEADER_BYTES and not self._counter.records:
+            raise not_an_export(f"begins with a line of more than {MAX_HEADER_BYTES:,} bytes")
+        reader = csv.reader(io.StringIO(head.decode(errors="replace"), newline=""))
+        try:
+            self.columns = tuple(next(filter(None, reader)))
+        except csv.Error as error:
+            raise not_an_export(f"begins with a line that is not CSV ({error})") from error
 
 
-def _first_record(text: bytes) -> tuple[str, ...]:
-    reader = csv.reader(io.StringIO(text.decode(errors="replace"), newline=""))
-    try:
-        return tuple(next((record for record in reader if record), ()))
-    except csv.Error as error:
-        raise SalesNavigatorLandingError(f"The file's first line is not CSV ({error}).") from error
+def _cut(how: str) -> SalesNavigatorIncompleteDownloadError:
+    return SalesNavigatorIncompleteDownloadError(f"{how}: it was cut short on the way.")

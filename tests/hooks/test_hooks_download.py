@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import threading
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
     SalesNavigatorHostError,
     SalesNavigatorIncompleteDownloadError,
+    SalesNavigatorLandingError,
     SalesNavigatorServerError,
 )
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -47,13 +49,19 @@ def origin(server: ScriptedServer, connect: Callable[..., None]) -> str:
     return server.origin
 
 
-def chunked(body: bytes) -> Reply:
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    return raw(head + f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n")
+def told_of(*headers: str, body: bytes | None = None) -> Reply:
+    """An answer with exactly these header lines, up to the end of the connection."""
+    lines = ["HTTP/1.1 200 OK", "Connection: close", *headers]
+    return raw("\r\n".join(lines).encode() + b"\r\n\r\n" + (CSV if body is None else body))
+
+
+def chunked(body: bytes, *headers: str) -> Reply:
+    framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    return told_of("Transfer-Encoding: chunked", *headers, body=framed)
 
 
 def to_the_end_of_the_connection(body: bytes) -> Reply:
-    return raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+    return told_of(body=body)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +161,118 @@ def test_a_stream_that_ends_early_is_incomplete(
         download(origin + PATH)
     assert str(raised.value) == (f"The download broke off {message}: the answer came incomplete or damaged.")
     assert SECRET not in told(raised.value)
+
+
+ZIPPED = gzip.compress(CSV)
+TWICE = gzip.compress(ZIPPED)
+MEMBERS = gzip.compress(CSV[:500]) + gzip.compress(CSV[500:])
+COMES = {
+    "gzip": told_of("Content-Encoding: gzip", body=ZIPPED),
+    "gzip, announced": told_of("Content-Encoding: gzip", f"Content-Length: {len(ZIPPED)}", body=ZIPPED),
+    "gzip, chunked": chunked(ZIPPED, "Content-Encoding: gzip"),
+    "x-gzip": told_of("content-encoding:X-GZIP", body=ZIPPED),
+    "several members": told_of("Content-Encoding: gzip", body=MEMBERS + bytes(9)),
+    "identity": told_of("Content-Encoding: identity"),
+    "no coding": told_of("Content-Encoding: "),
+    "gzip and identity": told_of("Content-Encoding: gzip, identity", body=ZIPPED),
+    "twice": told_of("Content-Encoding: gzip, gzip", body=TWICE),
+    "twice, in two lines": told_of("Content-Encoding: gzip", "Content-Encoding: gzip", body=TWICE),
+    "the same length twice": told_of(f"Content-Length: {len(CSV)}, {len(CSV)}"),
+    "the same length in two lines": told_of(f"Content-Length: {len(CSV)}", f"Content-Length: {len(CSV)}"),
+    "a range that nobody wanted": told_of("Content-Range: bytes 0-9/10"),
+}
+
+
+@pytest.mark.parametrize("reply", COMES.values(), ids=COMES.keys())
+def test_the_codings_of_a_transfer_are_undone(server: ScriptedServer, origin: str, reply: Reply) -> None:
+    server.script(reply)
+    assert download(origin + PATH) == CSV
+
+
+@pytest.mark.parametrize("content", [ZIPPED, b"", b"a,b\n"], ids=["gzip file", "nothing", "header"])
+def test_a_gzip_file_stays_as_it_is(server: ScriptedServer, origin: str, content: bytes) -> None:
+    server.script(answer(200, content))
+    assert download(origin + PATH) == content
+    server.script(told_of("Content-Encoding: gzip", body=gzip.compress(content)))
+    assert download(origin + PATH) == content
+
+
+def test_chunked_framing_overrides_a_length(server: ScriptedServer, origin: str) -> None:
+    server.script(chunked(CSV, "Content-Length: 7"))
+    with SalesNavigatorHook() as hook, hook.download(origin + PATH) as file:
+        assert (file.length, file.vouched) == (None, True)
+        assert b"".join(file) == CSV
+        assert file.received == len(CSV)
+
+
+def test_nothing_vouches_for_a_file_without_length_end_mark_and_checksum(
+    server: ScriptedServer, origin: str
+) -> None:
+    for reply, vouched in [
+        (to_the_end_of_the_connection(CSV), False),
+        (answer(200, CSV), True),
+        (COMES["gzip"], True),
+    ]:
+        server.script(reply)
+        with SalesNavigatorHook() as hook, hook.download(origin + PATH) as file:
+            assert file.vouched is vouched
+
+
+REFUSED = {
+    "br": (told_of("Content-Encoding: br"), "Content-Encoding br"),
+    "zstd": (told_of("Content-Encoding: gzip, zstd"), "Content-Encoding zstd"),
+    "deflate": (told_of("Content-Encoding: deflate"), "Content-Encoding deflate"),
+    "a URL": (told_of(f"Content-Encoding: https://x/?{SECRET}"), "Content-Encoding https"),
+    "often": (told_of("Content-Encoding: " + ", ".join(["gzip"] * 5)), r"Content-Encoding gzip\*5"),
+    "transfer": (told_of("Transfer-Encoding: gzip, chunked"), "Transfer-Encoding"),
+    "no gzip": (told_of("Content-Encoding: gzip"), "cannot be decompressed"),
+    "gzip cut": (told_of("Content-Encoding: gzip", body=ZIPPED[:-20]), "in the middle of its compressed"),
+    "trailer cut": (told_of("Content-Encoding: gzip", body=ZIPPED[:-1]), "in the middle of its compressed"),
+    "inner gzip cut": (
+        told_of("Content-Encoding: gzip, gzip", body=gzip.compress(ZIPPED[:-20])),
+        "in the middle of its compressed",
+    ),
+    "wrong checksum": (
+        told_of("Content-Encoding: gzip", body=ZIPPED[:-8] + bytes(4) + ZIPPED[-4:]),
+        "incorrect data check",
+    ),
+    "no byte of gzip": (told_of("Content-Encoding: gzip", body=b""), "in the middle of its compressed"),
+    "negative": (told_of("Content-Length: -5"), "invalid Content-Length"),
+    "no number": (told_of("Content-Length: 1e3"), "invalid Content-Length"),
+    "sign": (told_of(f"Content-Length: +{len(CSV)}"), "invalid Content-Length"),
+    "more than listed twice": (told_of("Content-Length: 7, 7"), "broke off after"),
+}
+
+
+@pytest.mark.parametrize(("reply", "complaint"), REFUSED.values(), ids=REFUSED.keys())
+def test_an_answer_that_cannot_be_verified_is_refused_with_the_reason(
+    server: ScriptedServer, origin: str, told: Callable[..., str], reply: Reply, complaint: str
+) -> None:
+    server.script(reply)
+    with pytest.raises(SalesNavigatorIncompleteDownloadError, match=complaint) as raised:
+        download(origin + PATH)
+    assert raised.value.retryable
+    assert SECRET not in told(raised.value)
+
+
+def test_codings_inside_codings_are_bound_by_what_came_over_the_wire(
+    server: ScriptedServer, origin: str
+) -> None:
+    bomb = gzip.compress(gzip.compress(bytes(80 << 20)))
+    server.script(told_of("Content-Encoding: gzip, gzip", body=bomb))
+    with (
+        pytest.raises(SalesNavigatorLandingError, match="200 times"),
+        SalesNavigatorHook() as hook,
+        hook.download(origin + PATH) as file,
+    ):
+        for _ in file:
+            pass
+
+
+def test_two_different_lengths_are_no_answer(server: ScriptedServer, origin: str) -> None:
+    server.script(told_of("Content-Length: 5", "Content-Length: 6"))
+    with pytest.raises(SalesNavigatorConnectionError, match="incomplete or damaged"):
+        download(origin + PATH)
 
 
 def test_a_stream_that_stalls_is_incomplete(

@@ -32,8 +32,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorServerError,
 )
 from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.hooks.download import Download
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.hooks.transport import Download
 from airflow_provider_snav.landing.land import Landing
 from airflow_provider_snav.landing.plan import Terms
 from airflow_provider_snav.sandbox.faults import (

@@ -1,0 +1,128 @@
+"""One export file as it comes over the wire: every byte counted, every coding undone and seen to its end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import requests
+import urllib3
+
+from airflow_provider_snav.api.errors import SalesNavigatorIncompleteDownloadError
+from airflow_provider_snav.hooks.failures import Vocabulary, reason
+from airflow_provider_snav.hooks.inflate import ByteStream, gunzip, within_ratio
+
+CHUNK_BYTES = 1 << 18
+
+_WORDS = Vocabulary(
+    damaged=(urllib3.exceptions.ProtocolError,),
+    hung_up=(),
+    too_slow=(TimeoutError, urllib3.exceptions.TimeoutError),
+    not_http=(),
+    proxy=(),
+)
+_GZIP = ("gzip", "x-gzip")
+_MAX_CODINGS = 4
+_NO_TOKEN = re.compile(r"[^\w!#$%&'*+.^`|~-]", re.ASCII)
+
+
+class Download:
+    """The content of one export file, whatever codings a proxy added. Document: RFC 9110, 8.4 and 8.6.
+
+    A file that is itself a gzip or a zip stays as it is.
+
+    :param source: the answer, whose body has not been read.
+    :param timeout: the connection's ``http_timeout``, in seconds.
+    :ivar length: bytes on the wire as announced by Content-Length, None when the server announced none.
+    :ivar received: bytes that came over the wire so far.
+    :raises SalesNavigatorIncompleteDownloadError: the answer has a coding other than gzip, or an invalid
+        length.
+    """
+
+    def __init__(self, source: requests.Response, timeout: float) -> None:
+        self._source = source
+        self._timeout = timeout
+        self._chunked = _is_chunked(source.headers)
+        self._codings = _codings(source.headers)
+        self.length = None if self._chunked else _length(source.headers)
+        self.received = 0
+
+    @property
+    def vouched(self) -> bool:
+        """True if the transfer says where the file ends: by a length, an end mark or a checksum."""
+        return self._chunked or self.length is not None or self._codings > 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the content. A transfer without codings comes in chunks of at most 256 KiB.
+
+        (Larger ones are no faster, and each thread would hold several.)
+
+        :raises SalesNavigatorIncompleteDownloadError: the stream broke off, was not as long as announced, or
+            is damaged.
+        :raises SalesNavigatorLandingError: the content is absurdly larger than what came over the wire.
+        """
+        content = self._wire()
+        for _ in range(self._codings):
+            content = within_ratio(gunzip(ByteStream(content)), lambda: self.received)
+        return content
+
+    def _wire(self) -> Iterator[bytes]:
+        self.received = 0
+        try:
+            for chunk in self._source.raw.stream(CHUNK_BYTES, decode_content=False):
+                self.received += len(chunk)
+                yield chunk
+        except urllib3.exceptions.HTTPError as error:
+            # urllib3 keeps to itself what was too little for a chunk.
+            self.received = max(self.received, self._source.raw.tell())
+            raise self._broke_off(reason(error, self._timeout, _WORDS)) from None
+        if self.length is not None and self.received != self.length:
+            raise self._broke_off("the server closed the connection")
+
+    def _broke_off(self, why: str) -> SalesNavigatorIncompleteDownloadError:
+        announced = "an unknown number of" if self.length is None else self.length
+        return SalesNavigatorIncompleteDownloadError(
+            f"The download broke off after {self.received} of {announced} bytes: {why}."
+        )
+
+
+def _is_chunked(headers: Mapping[str, str]) -> bool:
+    coding = headers.get("transfer-encoding")
+    if coding is None:
+        return False
+    if coding.strip().lower() != "chunked":
+        raise _refused("Transfer-Encoding", coding)
+    return True
+
+
+def _codings(headers: Mapping[str, str]) -> int:
+    """How many times gzip was applied."""
+    codings = [coding.strip().lower() for coding in headers.get("content-encoding", "").split(",")]
+    applied = [coding for coding in codings if coding not in ("", "identity")]
+    for coding in applied:
+        if coding not in _GZIP:
+            raise _refused("Content-Encoding", coding)
+    if len(applied) > _MAX_CODINGS:
+        raise _refused("Content-Encoding", f"gzip*{len(applied)}")
+    return len(applied)
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    announced = headers.get("content-length")
+    if announced is None:
+        return None
+    # RFC 9110 allows a list of the same value, as two proxies may make one.
+    [length, *others] = {value.strip() for value in announced.split(",")}
+    if others or not (length.isascii() and length.isdecimal()):
+        raise SalesNavigatorIncompleteDownloadError(
+            "The answer has an invalid Content-Length, so nothing says where the file ends."
+        )
+    return int(length)
+
+
+def _refused(header: str, coding: str) -> SalesNavigatorIncompleteDownloadError:
+    name = _NO_TOKEN.sub("?", coding)[:40]
+    return SalesNavigatorIncompleteDownloadError(
+        f"The answer has the {header} {name}, which was not requested and cannot be undone. Check any proxy on"
+        " the way."
+    )
