@@ -123,6 +123,6 @@ def _length(headers: Mapping[str, str]) -> int | None:
 def _refused(header: str, coding: str) -> SalesNavigatorIncompleteDownloadError:
     name = _NO_TOKEN.sub("?", coding)[:40]
     return SalesNavigatorIncompleteDownloadError(
-        f"The answer has the {header} {name}, which was not requested and cannot be undone. Check any proxy on"
-        " the way."
+        f"The answer has the {header} {name}, which was not requested and cannot be undone."
+        " Check any proxy on the way."
     )

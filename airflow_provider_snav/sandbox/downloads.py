@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from http import HTTPStatus
 
 from starlette.responses import RedirectResponse, Response
@@ -10,7 +11,7 @@ from starlette.types import Scope as AsgiScope
 
 from airflow_provider_snav.sandbox.backend import Backend
 from airflow_provider_snav.sandbox.data import Action, CsvFile
-from airflow_provider_snav.sandbox.faults import CallKind, Cut, Redirect
+from airflow_provider_snav.sandbox.faults import CallKind, Cut, Gzipped, Redirect, Zeroed
 from airflow_provider_snav.sandbox.jobs import Lease
 from airflow_provider_snav.sandbox.restli import Call, bad_request
 from airflow_provider_snav.sandbox.tokens import Scope
@@ -45,6 +46,15 @@ def signed_download(backend: Backend, call: Call, _: str) -> Response:
 
 
 def _file(backend: Backend, lease: Lease) -> Response:
+    match backend.faults.take(CallKind.DOWNLOAD, Gzipped, Zeroed):
+        case Gzipped(lost_bytes):
+            packed = gzip.compress(lease.file.read())
+            body = packed[: len(packed) - lost_bytes]
+            return Response(body, media_type="text/csv", headers={"Content-Encoding": "gzip"})
+        case Zeroed(first, count):
+            content = lease.file.read()
+            lost = bytes(len(content[first : first + count]))
+            return Response(content[:first] + lost + content[first + len(lost) :], media_type="text/csv")
     cut = backend.faults.take(CallKind.DOWNLOAD, Cut)
     return CsvResponse(lease.file, chunked=backend.settings.chunked_downloads, cut=cut)
 

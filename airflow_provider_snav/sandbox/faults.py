@@ -75,6 +75,24 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Gzipped:
+    """A download comes with ``Content-Encoding: gzip``, as from a proxy that compresses what passes.
+
+    :param lost_bytes: so many are missing at the end, and the answer ends as if that were all.
+    """
+
+    lost_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Zeroed:
+    """A download has NUL bytes in the place of some of its own, as a disk may return them after a crash."""
+
+    first_byte: int = 1000
+    count: int = 512
+
+
+@dataclass(frozen=True, slots=True)
 class Redirect:
     """A download answers 302.
 
@@ -97,7 +115,7 @@ class ExpiredUrl:
     """The download URLs of a status have expired the moment they are seen."""
 
 
-Fault = Answer | Reset | LoseAnswer | Delay | Cut | Redirect | WrongRowCount | ExpiredUrl
+Fault = Answer | Reset | LoseAnswer | Delay | Cut | Gzipped | Zeroed | Redirect | WrongRowCount | ExpiredUrl
 F = TypeVar("F", bound=Fault)
 
 _JSON = {"Content-Type": "application/json"}
@@ -110,10 +128,20 @@ def http_error(status: int, message: str | None = None, *, service_error_code: i
     return Answer(status, json.dumps(body).encode(), {"X-RestLi-Error-Response": "true", **_JSON})
 
 
-def html_page(status: int = 502) -> Answer:
-    """An error page of the edge: neither Rest.li nor JSON."""
+def html_page(status: int = 502, *, blank_lines: int = 0) -> Answer:
+    """An error page of the edge: neither Rest.li nor JSON.
+
+    :param blank_lines: so many stand before the page, as templates may leave them.
+    """
     page = f"<!DOCTYPE html><html><body><h1>{status} {HTTPStatus(status).phrase}</h1></body></html>"
-    return Answer(status, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
+    return Answer(
+        status, b" \r\n" * blank_lines + page.encode(), {"Content-Type": "text/html; charset=utf-8"}
+    )
+
+
+def sentence(text: str = "Service temporarily unavailable\n", status: int = 200) -> Answer:
+    """A line of text in the place of an answer, as some gateways send it, even with status 200."""
+    return Answer(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
 
 def garbage_json(status: int = 200) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,13 +14,16 @@ from airflow_provider_snav.sandbox.faults import (
     Answer,
     Cut,
     Delay,
+    Gzipped,
     LoseAnswer,
     Redirect,
     Reset,
     WrongRowCount,
+    Zeroed,
     garbage_json,
     html_page,
     http_error,
+    sentence,
     throttled,
 )
 from airflow_provider_snav.sandbox.server import Sandbox
@@ -74,6 +78,8 @@ def test_a_fault_for_a_kind_of_call_there_is_not_is_refused(sandbox: Sandbox) ->
         (http_error(500), 500, "application/json", '"message": "Internal Server Error"'),
         (http_error(401, "No", service_error_code=65601), 401, "application/json", "65601"),
         (html_page(502), 502, "text/html", "<h1>502 Bad Gateway</h1>"),
+        (html_page(200, blank_lines=2), 200, "text/html", " \r\n \r\n<!DOCTYPE html>"),
+        (sentence(), 200, "text/plain", "Service temporarily unavailable"),
         (garbage_json(), 200, "application/json", '{"value":{"id":'),
         (Answer(418, b"tea", {"Content-Type": "text/plain"}), 418, "text/plain", "tea"),
     ],
@@ -178,6 +184,27 @@ def test_a_download_can_end_properly_and_too_early(
     sandbox.settings.chunked_downloads = chunked
     sandbox.fault("download", Cut(after_bytes=300, cleanly=True))
     assert call("GET", url).content == whole[:300]
+
+
+def test_a_download_can_be_compressed_on_the_way_and_lose_its_end(
+    sandbox: Sandbox, call: Call, url: str
+) -> None:
+    whole = call("GET", url).content
+    sandbox.fault("download", Gzipped())
+    answer = call("GET", url)
+    assert (answer.headers["Content-Encoding"], answer.content) == ("gzip", whole)
+    sandbox.fault("download", Gzipped(lost_bytes=20))
+    with call("GET", url, stream=True) as answer:
+        packed = answer.raw.read(decode_content=False)
+    unpacked = zlib.decompressobj(wbits=31)
+    assert whole.startswith(unpacked.decompress(packed))
+    assert not unpacked.eof
+
+
+def test_a_download_can_have_a_hole(sandbox: Sandbox, call: Call, url: str) -> None:
+    whole = call("GET", url).content
+    sandbox.fault("download", Zeroed(first_byte=100, count=10))
+    assert call("GET", url).content == whole[:100] + bytes(10) + whole[110:]
 
 
 def test_a_bulk_download_can_break_off_in_the_middle(
