@@ -64,7 +64,7 @@ def get_provider_info() -> dict[str, object]:
                 "hook-class-name": "airflow_provider_snav.hooks.sales_navigator.SalesNavigatorHook",
                 "hook-name": _INTEGRATION,
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema"],
+                    "hidden-fields": [],
                     "relabeling": {
                         "host": "API base URL",
                         "login": "OAuth client id",
@@ -74,9 +74,8 @@ def get_provider_info() -> dict[str, object]:
                         "host": "https://api.linkedin.com/v2",
                         "login": "Client ID of your LinkedIn application",
                         "password": "For contracts and analytics exports (3-legged OAuth)",
-                        # Shown for this alone: that button sends 0 for an empty port, and Airflow then
-                        # says "Bad Request" to whatever connection it is.
-                        "port": "Not used; Airflow 3.3.2's Test button needs one, such as 443",
+                        "port": "443, unless the API base URL names another",
+                        "schema": "https; counts where the API base URL does not begin with it",
                     },
                 },
                 "conn-fields": {
@@ -122,6 +121,17 @@ def get_provider_info() -> dict[str, object]:
                             "licdn.com always may; leave empty unless a gateway of your own serves the files."
                         ),
                         "schema": {"type": ["array", "null"], "items": {"type": "string"}},
+                    },
+                    "headers": {
+                        "label": "Further headers",
+                        "description": (
+                            'A JSON object of names and values, such as {"LinkedIn-Version": "202609"}, sent '
+                            "to the host and port of the API base only, for gateways. Never Authorization."
+                        ),
+                        "schema": {
+                            "type": ["object", "null"],
+                            "additionalProperties": {"type": "string"},
+                        },
                     },
                     "http_timeout": {
                         "label": "HTTP timeout (seconds)",

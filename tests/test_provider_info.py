@@ -183,7 +183,7 @@ def test_airflow_lists_the_trigger_module(airflow_says: dict[str, Rows]) -> None
     assert rows == ["airflow_provider_snav.triggers.sales_navigator"]
 
 
-def test_the_connection_form_shows_our_labels_and_hides_what_the_connection_does_not_use(
+def test_the_connection_form_shows_our_labels_and_every_field(
     airflow_says: dict[str, Rows],
 ) -> None:
     [form] = [form for form in airflow_says["form"] if form["connection_type"] == "snav"]
@@ -193,14 +193,15 @@ def test_the_connection_form_shows_our_labels_and_hides_what_the_connection_does
     assert standard["host"]["placeholder"] == "https://api.linkedin.com/v2"
     assert standard["login"]["title"] == "OAuth client id"
     assert standard["password"]["title"] == "Member access token"
-    assert [name for name, field in standard.items() if field and field["hidden"]] == ["url_schema"]
-    assert "Test button" in standard["port"]["placeholder"]
+    assert not [name for name, field in standard.items() if field and field["hidden"]]
+    assert standard["port"]["placeholder"].startswith("443")
     assert list(form["extra_fields"]) == [
         "client_secret",
         "refresh_token",
         "expires_at",
         "token_url",
         "download_hosts",
+        "headers",
         "http_timeout",
         "tls_verify",
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorHostError
+from airflow_provider_snav.api.headers import read_headers
 from airflow_provider_snav.api.windows import LEAST_MILLISECONDS, parse_time
 
 DEFAULT_BASE_URL = "https://api.linkedin.com/v2"
@@ -86,10 +87,18 @@ class Settings:
     download_hosts: frozenset[str] = frozenset()
     http_timeout: float = DEFAULT_TIMEOUT
     tls_verify: bool | str = True
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @classmethod
     def of_connection(
-        cls, host: str | None, login: str | None, password: str | None, extra: Mapping[str, Any]
+        cls,
+        host: str | None,
+        login: str | None,
+        password: str | None,
+        extra: Mapping[str, Any],
+        *,
+        port: int | None = None,
+        schema: str | None = None,
     ) -> Self:
         """Read an Airflow connection.
 
@@ -100,7 +109,7 @@ class Settings:
                 "The connection's extra is not a JSON object. Write it as {...}, or leave it empty."
             )
         settings = cls(
-            base_url=(host or DEFAULT_BASE_URL).rstrip("/"),
+            base_url=_base_url(host, port, schema),
             access_token=_secret(password, "password"),
             client_id=login or None,
             client_secret=_secret(extra.get("client_secret"), "client_secret"),
@@ -110,13 +119,8 @@ class Settings:
             download_hosts=_hosts(extra.get("download_hosts")),
             http_timeout=_seconds(extra.get("http_timeout")),
             tls_verify=_tls_verify(extra.get("tls_verify")),
+            headers=read_headers(extra.get("headers")),
         )
-        Origin.of(settings.base_url, "The connection's host (the API base URL)")
-        if re.search(r"[?#]", settings.base_url):
-            raise SalesNavigatorConfigurationError(
-                "The connection's host holds a query or a fragment. Give the API base URL alone, such as"
-                f" {DEFAULT_BASE_URL}."
-            )
         Origin.of(settings.token_url, "The connection's token_url")
         return settings
 
@@ -134,6 +138,16 @@ class Settings:
         folder, _, last = self.token_url.rpartition("/")
         return f"{folder}/{name}" if last == "accessToken" else None
 
+    def headers_for(self, url: str) -> dict[str, str]:
+        """The connection's headers, if the URL has the scheme, host and port of the API base.
+
+        They may hold a gateway's credentials, so no other host receives them: not LinkedIn's token endpoint,
+        and no download host, unless the gateway serves these, too.
+        """
+        if self.headers and Origin.of(url, "The URL") == Origin.of(self.base_url, "The API base URL"):
+            return dict(self.headers)
+        return {}
+
     def check_download(self, url: str) -> None:
         """Refuse a download URL that is not LinkedIn's, the API's own host or one the connection names.
 
@@ -148,6 +162,38 @@ class Settings:
             f"The download URL points to {origin.host}:{origin.port}, which is not LinkedIn's; no token was"
             " sent there. If it is meant, add the host to download_hosts in the connection's extra."
         )
+
+
+def _base_url(host: str | None, port: Any, schema: str | None) -> str:
+    """The API base, composed as Airflow's HTTP provider does, but with the port before the path.
+
+    :raises SalesNavigatorConfigurationError: it is no API base, or ``host`` names another port.
+    """
+    url = (host or DEFAULT_BASE_URL).rstrip("/")
+    if "://" not in url:
+        url = f"{schema or 'https'}://{url}"
+    origin = Origin.of(url, "The connection's host (the API base URL)")
+    if re.search(r"[?#]", url):
+        raise SalesNavigatorConfigurationError(
+            "The connection's host holds a query or a fragment. Give the API base URL alone, such as"
+            f" {DEFAULT_BASE_URL}."
+        )
+    if port in (None, "", 0):
+        return url
+    if not re.fullmatch(r"[0-9]{1,5}", str(port)) or not 0 < int(port) <= _LAST_PORT:
+        raise SalesNavigatorConfigurationError(
+            f"The connection's port={port!r} is not a port. Give a number from 1 to {_LAST_PORT}, or leave it"
+            " empty."
+        )
+    match = _URL.fullmatch(url)
+    assert match
+    if match["port"] and origin.port != int(port):
+        raise SalesNavigatorConfigurationError(
+            f"The connection's host names port {origin.port}, and its port is {port}. Give one of the two; no"
+            " token was sent to either."
+        )
+    authority = match.end("port") if match["port"] else match.end("host")
+    return f"{url[: match.end('host')]}:{int(port)}{url[authority:]}"
 
 
 def _secret(value: Any, name: str) -> str | None:

@@ -65,6 +65,8 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         application.client_id,
         None,
         {**fields["extra"], "client_secret": application.client_secret, "refresh_token": None},
+        port=fields.get("port"),
+        schema=fields.get("schema"),
     )
     code = _consent(options, application.client_id, hook.settings)
     minted = _exchange(hook, application, options.redirect_uri, code)

@@ -98,7 +98,7 @@ class AiohttpTransport:
             await self._shared.session.close()
 
     async def send(self, request: Request) -> Response | NoAnswer:
-        headers = dict(request.headers)
+        headers = self.settings.headers_for(request.url) | dict(request.headers)
         if request.token:
             headers["Authorization"] = f"Bearer {request.token.value}"
         url, proxy = self._shared.target(request.url)

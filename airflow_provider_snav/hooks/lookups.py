@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
@@ -52,6 +53,13 @@ async def _keep(ours: _Lookups, conn_id: str, read: Callable[[], Awaitable[Setti
     settings = await read()
     ours.kept[conn_id] = _Kept(settings, time.monotonic() + KEPT_SECONDS)
     return settings
+
+
+def settings_of(conn: Any, extra: Any) -> Settings:
+    """What an Airflow connection says; see :meth:`Settings.of_connection`."""
+    return Settings.of_connection(
+        conn.host, conn.login, conn.password, extra, port=conn.port, schema=conn.schema
+    )
 
 
 def not_found(conn_id: str) -> SalesNavigatorConfigurationError:

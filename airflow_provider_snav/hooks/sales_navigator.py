@@ -38,6 +38,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorPartialError,
 )
 from airflow_provider_snav.api.exchange import RetryPolicy, open_download
+from airflow_provider_snav.api.headers import secrets_of
 from airflow_provider_snav.api.models import (
     DOCUMENTED_CRM_INSTANCE,
     Contract,
@@ -57,7 +58,7 @@ from airflow_provider_snav.hooks.associations import associate
 from airflow_provider_snav.hooks.credential_checks import check_credentials
 from airflow_provider_snav.hooks.download import Download
 from airflow_provider_snav.hooks.driver import drive
-from airflow_provider_snav.hooks.lookups import forget, look_up, not_found
+from airflow_provider_snav.hooks.lookups import forget, look_up, not_found, settings_of
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import RequestsTransport, StreamedResponse
 
@@ -139,8 +140,11 @@ class SalesNavigatorHook(_Hook):
             conn = self.get_connection(self.snav_conn_id)
         except AirflowNotFoundException:
             raise not_found(self.snav_conn_id) from None
-        # Reading password and extra gives their secrets to Airflow's masker; minted tokens are ours to give.
-        return Settings.of_connection(conn.host, conn.login, conn.password, conn.extra_dejson)
+        # Reading password and extra gives their secrets to Airflow's masker; the rest is ours to give.
+        settings = settings_of(conn, conn.extra_dejson)
+        for value in secrets_of(settings.headers):
+            mask_secret(value)
+        return settings
 
     @cached_property
     def _transport(self) -> RequestsTransport:
@@ -336,8 +340,10 @@ class SalesNavigatorAsyncHook(_Hook):
             conn = await get_async_connection(self.snav_conn_id)
         except AirflowNotFoundException:
             raise not_found(self.snav_conn_id) from None
-        extra = await get_async_extra_dejson(conn)
-        return Settings.of_connection(conn.host, conn.login, conn.password, extra)
+        settings = settings_of(conn, await get_async_extra_dejson(conn))
+        for value in secrets_of(settings.headers):
+            await amask_secret(value)
+        return settings
 
     async def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
         """See :meth:`SalesNavigatorHook.list_contracts`."""

@@ -176,7 +176,7 @@ class RequestsTransport:
             requests.Request(
                 request.method,
                 request.url,
-                headers=dict(request.headers),
+                headers=self._settings.headers_for(request.url) | dict(request.headers),
                 data=request.body,
                 auth=_BearerAuth(request.token),
             )

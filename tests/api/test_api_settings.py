@@ -14,9 +14,14 @@ PATH = f"/ambry/?x-li-ambry-ep={SECRET}"
 
 
 def connection(
-    host: str | None = None, login: str | None = None, password: str | None = None, **extra: Any
+    host: str | None = None,
+    login: str | None = None,
+    password: str | None = None,
+    port: Any = None,
+    schema: str | None = None,
+    **extra: Any,
 ) -> Settings:
-    return Settings.of_connection(host, login, password, extra)
+    return Settings.of_connection(host, login, password, extra, port=port, schema=schema)
 
 
 @pytest.mark.parametrize(
@@ -361,7 +366,10 @@ def test_tls_is_verified_unless_the_connection_says_no(value: Any, verify: bool 
 @pytest.mark.parametrize(
     "field",
     [
-        {"host": "api.linkedin.com"},
+        {"host": "api.linkedin.com v2"},
+        {"host": "gateway", "schema": "ftp"},
+        {"host": "gateway", "schema": "http"},
+        {"host": "gateway:8443:9443"},
         {"host": f"https://user:{SECRET}@api.linkedin.com/v2"},
         {"host": f"https://api.linkedin.com/v2?token={SECRET}"},
         {"host": f"https://api.linkedin.com/v2#{SECRET}"},
@@ -378,3 +386,99 @@ def test_a_base_or_token_url_that_is_none_is_refused_by_its_field(field: dict[st
     ) as refused:
         connection(**field)
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "schema", "base_url"),
+    [
+        (None, None, None, DEFAULT_BASE_URL),
+        ("", 0, "", DEFAULT_BASE_URL),
+        (None, 443, None, "https://api.linkedin.com:443/v2"),
+        ("gateway.example.com/v2/", None, None, "https://gateway.example.com/v2"),
+        ("gateway.example.com", 8443, "https", "https://gateway.example.com:8443"),
+        ("gateway.example.com/snav/v2", "8443", "HTTPS", "HTTPS://gateway.example.com:8443/snav/v2"),
+        ("https://gateway.example.com/v2", 8443, None, "https://gateway.example.com:8443/v2"),
+        ("https://gateway.example.com/v2", None, "http", "https://gateway.example.com/v2"),
+        ("https://gateway.example.com:8443/v2", 8443, None, "https://gateway.example.com:8443/v2"),
+        ("gateway.example.com:8443", None, None, "https://gateway.example.com:8443"),
+        ("127.0.0.1", 8900, "http", "http://127.0.0.1:8900"),
+        ("[::1]/v2", 8900, "http", "http://[::1]:8900/v2"),
+    ],
+)
+def test_host_port_and_schema_make_the_api_base_and_the_port_stands_before_the_path(
+    host: str | None, port: Any, schema: str | None, base_url: str
+) -> None:
+    assert connection(host, port=port, schema=schema).base_url == base_url
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "https", 8443.5, True])
+def test_a_port_that_is_none_is_refused(port: Any) -> None:
+    with pytest.raises(SalesNavigatorConfigurationError, match=r"port=.* is not a port"):
+        connection("https://gateway.example.com/v2", port=port)
+
+
+def test_a_host_and_a_port_that_disagree_are_refused_and_not_guessed_at() -> None:
+    with pytest.raises(SalesNavigatorConfigurationError, match=r"host names port 8443, and its port is 443"):
+        connection("https://gateway.example.com:8443/v2", port=443)
+
+
+@pytest.mark.parametrize(
+    ("headers", "read"),
+    [
+        (None, ()),
+        ("", ()),
+        ({}, ()),
+        ({"LinkedIn-Version": 202609}, (("LinkedIn-Version", "202609"),)),
+        ('{"X-Tenant": "a b;c=1"}', (("X-Tenant", "a b;c=1"),)),
+    ],
+    ids=repr,
+)
+def test_headers_are_names_and_values_or_their_json(headers: Any, read: Any) -> None:
+    assert connection(headers=headers).headers == read
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        (["X-Tenant"], "is not a JSON object"),
+        ("X-Tenant: a", "is not a JSON object"),
+        *(
+            ({name: SECRET}, f"holds {name}, which only this package")
+            for name in ("Authorization", "AUTHORIZATION", "Proxy-Authorization", "Host", "content-length")
+        ),
+        *(
+            ({name: SECRET}, f"holds {name}, which only this package")
+            for name in ("Transfer-Encoding", "Connection", "TE", "Upgrade", "X-RestLi-Protocol-Version")
+        ),
+        ({"": SECRET}, "is not the name of a header"),
+        ({"Authorization ": SECRET}, "is not the name of a header"),
+        ({"X-Tenant\r\nAuthorization": SECRET}, "is not the name of a header"),
+        ({"X-Tenant:": SECRET}, "is not the name of a header"),
+        ({"X-Ténant": SECRET}, "is not the name of a header"),
+        ({"X-Tenant": "a", "x-tenant": "b"}, "holds x-tenant twice"),
+        ({"X-Tenant": f"{SECRET}\r\nAuthorization: Bearer x"}, "a value for X-Tenant that cannot be sent"),
+        ({"X-Tenant": f"{SECRET}\n"}, "a value for X-Tenant that cannot be sent"),
+        ({"X-Tenant": f" {SECRET}"}, "a value for X-Tenant that cannot be sent"),
+        ({"X-Tenant": f"{SECRET}\x00"}, "a value for X-Tenant that cannot be sent"),
+        ({"X-Tenant": f"{SECRET}☃"}, "a value for X-Tenant that cannot be sent"),
+        ({"X-Tenant": ""}, "a value for X-Tenant that cannot be sent"),
+        ({"X-Tenant": [SECRET]}, "a value for X-Tenant that cannot be sent"),
+        ({"X-Tenant": True}, "a value for X-Tenant that cannot be sent"),
+    ],
+    ids=repr,
+)
+def test_a_header_that_cannot_be_sent_or_is_not_the_connections_to_set_is_refused(
+    headers: Any, says: str
+) -> None:
+    with pytest.raises(SalesNavigatorConfigurationError, match=says) as refused:
+        connection(headers=headers)
+    assert SECRET not in str(refused.value)
+
+
+def test_headers_go_to_the_api_base_and_to_no_other_host_or_port() -> None:
+    settings = connection("https://gateway.example.com:8443/v2", headers={"X-Key": SECRET})
+    assert SECRET not in repr(settings)
+    for url in ("https://gateway.example.com:8443/v2/x", "https://GATEWAY.example.com:8443/token"):
+        assert settings.headers_for(url) == {"X-Key": SECRET}
+    for url in (DEFAULT_TOKEN_URL, "https://gateway.example.com/v2", f"https://www.linkedin.com{PATH}"):
+        assert settings.headers_for(url) == {}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from airflow.sdk.log import redact
 from hook_callers import TOKEN, Caller, application
 from scripted_server import Received, Reply, ScriptedServer, answer, restli
 
@@ -51,7 +52,7 @@ def test_making_a_hook_reads_no_connection() -> None:
     ("fields", "message"),
     [
         (
-            {"host": "api.linkedin.com/v2"},
+            {"host": "api.linkedin.com/ v2"},
             "The connection's host (the API base URL) is not a plain https URL",
         ),
         ({"host": "http://api.linkedin.com/v2"}, "uses plain http to api.linkedin.com"),
@@ -60,7 +61,7 @@ def test_making_a_hook_reads_no_connection() -> None:
         ({"password": "two words"}, "The connection's password is not a token"),
         ({"download_hosts": ["*.example.com"]}, "The connection's download_hosts holds '*.example.com'"),
     ],
-    ids=["no scheme", "http", "http token_url", "timeout", "password", "download_hosts"],
+    ids=["blank", "http", "http token_url", "timeout", "password", "download_hosts"],
 )
 def test_a_wrong_field_is_named_and_nothing_is_sent(
     server: ScriptedServer,
@@ -208,3 +209,47 @@ def test_the_two_hooks_offer_the_same_calls() -> None:
         "token_status",
     }
     assert calls(SalesNavigatorAsyncHook) <= calls(SalesNavigatorHook)
+
+
+def test_the_port_is_where_the_token_goes(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, call: Caller
+) -> None:
+    """In the form of a URI the schema stands where a path would."""
+    host, _, port = server.origin.removeprefix("http://").partition(":")
+    monkeypatch.setenv("AIRFLOW_CONN_SNAV_DEFAULT", f"snav://:{TOKEN}@{host}:{port}/http")
+    server.script(CONTRACTS)
+    assert len(call("list_contracts")) == 2
+    [request] = server.requests
+    assert (request.bearer, request.headers["host"]) == (TOKEN, f"{host}:{port}")
+
+
+GATEWAY = {"X-Gateway-Key": "a-gateway-key", "LinkedIn-Version": "202609", "User-Agent": "ours/1"}
+
+
+def test_the_connections_headers_go_with_every_call_to_the_api_base_and_not_to_the_token_endpoint(
+    server: ScriptedServer, connect: Callable[..., None], call: Caller
+) -> None:
+    with ScriptedServer() as linkedin:
+        linkedin.script(restli({"access_token": "AQ-minted", "expires_in": 1800}))
+        connect(f"{server.origin}/v2", password=None, headers=GATEWAY, **application(linkedin))
+        server.script(restli({"jobId": 7, "status": "PROCESSING"}))
+        call("get_crm_validation_export", 7, "urn:li:crmInstance:(DYNAMICS,362a3584)")
+        [asked], [minted] = server.requests, linkedin.requests
+    assert {name: asked.headers[name.lower()] for name in GATEWAY} == GATEWAY
+    assert asked.bearer == "AQ-minted"
+    assert asked.headers["x-restli-protocol-version"] == "2.0.0"
+    assert not {"x-gateway-key", "linkedin-version"} & set(minted.headers)
+    assert redact("a-gateway-key 202609") == "*** 202609"
+
+
+def test_the_connections_headers_do_not_go_to_a_download_host(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
+    with ScriptedServer() as files:
+        hosts = [files.origin.removeprefix("http://")]
+        connect(f"{server.origin}/v2", headers=GATEWAY, download_hosts=hosts)
+        for there, sent in ((server, True), (files, False)):
+            there.script(answer(200, b"a,b\n1,2\n"))
+            with SalesNavigatorHook() as hook, hook.download(f"{there.origin}/ambry/?x=y") as file:
+                assert b"".join(file) == b"a,b\n1,2\n"
+            assert ("x-gateway-key" in there.requests[-1].headers) is sent

@@ -44,7 +44,7 @@ def test_a_connection_is_made_without_json_and_its_test_says_which_credentials_w
     form.locator("[name=host]").fill(sandbox.base_url)
     form.locator("[name=login]").fill(sandbox.client_id)
     form.locator("[name=password]").fill(sandbox.access_token)
-    form.locator("[name=port]").fill("443")
+    form.locator("[name=port]").fill(sandbox.base_url.removesuffix("/v2").rpartition(":")[2])
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     form.locator("[name=element_client_secret]").fill(sandbox.client_secret)
     form.locator("[name=element_token_url]").fill(sandbox.token_url)

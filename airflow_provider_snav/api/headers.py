@@ -1,0 +1,82 @@
+"""The headers a connection adds to requests: for gateways, or a version LinkedIn may ask for one day."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
+_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_OURS = {
+    # what shows who asks
+    "authorization", "proxy-authorization",
+    # what this package sets
+    "accept", "accept-encoding", "content-type", "range", "x-restli-protocol-version", "x-restli-method",
+    "x-http-method-override",
+    # what the HTTP library sets, and what is between it and the next machine
+    "host", "content-length", "content-encoding", "transfer-encoding", "te", "trailer", "expect",
+    "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "upgrade", "http2-settings",
+}  # fmt: skip
+_SHORTEST_SECRET = 8
+
+
+def read_headers(value: Any) -> Headers:
+    """Read the extra ``headers``.
+
+    :param value: a mapping, or its JSON text, which is what the connection form has before Airflow 3.2.
+    :raises SalesNavigatorConfigurationError: a name or a value cannot be sent, or only we may set it.
+    """
+    try:
+        given = json.loads(value) if isinstance(value, str) and value.strip() else value or {}
+    except ValueError:
+        given = None
+    if not isinstance(given, Mapping):
+        raise SalesNavigatorConfigurationError(
+            "The connection's headers is not a JSON object of names and values, such as"
+            ' {"LinkedIn-Version": "202609"}.'
+        )
+    headers = {}
+    for name, text in given.items():
+        _check_name(name)
+        if name.lower() in headers:
+            raise SalesNavigatorConfigurationError(f"The connection's headers holds {name} twice.")
+        headers[name.lower()] = name, _text(text, name)
+    return tuple(headers.values())
+
+
+def secrets_of(headers: Headers) -> list[str]:
+    """The values that may be secret: all but a version, and but those too short for a secret."""
+    return [
+        value
+        for name, value in headers
+        if name.lower() != "linkedin-version" and len(value) >= _SHORTEST_SECRET
+    ]
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SalesNavigatorConfigurationError(
+            f"The connection's headers holds the name {name!r}, which is not the name of a header."
+        )
+    if name.lower() in _OURS:
+        raise SalesNavigatorConfigurationError(
+            f"The connection's headers holds {name}, which only this package or its HTTP library sets. Remove"
+            " it. A token belongs in the password."
+        )
+
+
+def _text(value: Any, name: str) -> str:
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not _VALUE.fullmatch(text):
+        # Not shown: it may be a gateway's credential.
+        raise SalesNavigatorConfigurationError(
+            f"The connection's headers holds a value for {name} that cannot be sent. Give text in ASCII, on"
+            " one line, without blanks at its ends."
+        )
+    return text
