@@ -468,6 +468,12 @@ class _SftpServer(asyncssh.SFTPServer):
         await self._pass(Moment.PUBLISH, newpath.decode())
         super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]
 
+    async def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        await self._pass(Moment.PUBLISH, newpath.decode())
+        # As OpenSSH does it: replaces no file.
+        super().link(oldpath, newpath)  # type: ignore[unused-coroutine]
+        super().remove(oldpath)  # type: ignore[unused-coroutine]
+
     async def _pass(self, moment: Moment, name: str) -> None:
         if not self._gate.stops(moment, name):
             return
@@ -552,7 +558,7 @@ _disk = Gate()
 
 def _watch_the_disk(event: str, args: tuple[Any, ...]) -> None:
     """Refuse to rename where the gate says so: Python asks this before it asks the system."""
-    if event == "os.rename" and _disk.stops(Moment.PUBLISH, str(args[1])):
+    if event in ("os.rename", "os.link") and _disk.stops(Moment.PUBLISH, str(args[1])):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 

@@ -164,7 +164,9 @@ class Downloads:
                     raise error.because(
                         f"This was {part.path.name}, of job {job.job_id}."
                     ) from error.__cause__
-                self._log.warning("Download %s of %s failed: %s", tries, part.path.name, error)
+                if tries <= len(PAUSES):
+                    what = "Download %s of %s failed, asking for a new URL: %s"
+                    self._log.warning(what, tries, part.path.name, error)
                 failure = error
         if isinstance(failure, SalesNavigatorApiError):
             raise SalesNavigatorLandingError(
@@ -200,7 +202,8 @@ class Downloads:
     def _stage(self, part: Part, url: str) -> LandedFile:
         if earlier := self.stages.get(part.path.name):
             earlier.discard()
-        stage = open_stage(part.path, attempt=self._terms.attempt)
+        exclusive = self._terms.if_exists == "fail"
+        stage = open_stage(part.path, attempt=self._terms.attempt, exclusive=exclusive)
         self.stages[part.path.name] = stage
         try:
             return self._write(part, url, stage)

@@ -1,19 +1,41 @@
-"""Staged files made visible: all of them, and of earlier runs of the export none."""
+"""Staged files made visible: all of them, and of earlier runs of the export none.
+
+Two tries may publish at once. The first name decides: the try that still finds there what it saw before, and
+puts its own file in its place, goes on; the other one stops. Files of an earlier run are those that were seen
+before publishing began and are still the same; no others are replaced or removed. A try that fails takes back
+only files that are provably its own.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError, SalesNavigatorError
 from airflow_provider_snav.landing.names import belongs_to, manifest_name
 from airflow_provider_snav.landing.plan import LandedFile, Terms
-from airflow_provider_snav.storage.staging import Stage, leftover_of, open_stage, reporting_refusal, uri_of
+from airflow_provider_snav.storage.folders import Stored, folder_of
+from airflow_provider_snav.storage.staging import (
+    OvertakenError,
+    Stage,
+    leftover_of,
+    open_stage,
+    reporting_refusal,
+    uri_of,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
+
+_LEFTOVER_SECONDS = 24 * 3600
+"""A staged file this old belongs to no try that still runs."""
+
+_TRIES, _PAUSE = 10, 0.1
+"""How often, and after how many seconds, a name is tried again that another try is about to give up."""
 
 
 class Publication:
@@ -26,21 +48,21 @@ class Publication:
 
     def __init__(self, folder: ObjectStoragePath, terms: Terms, check: Callable[[], None], log: Any) -> None:
         self._folder = folder
+        self._store = folder_of(folder)
         self._terms = terms
         self._check = check
         self._log = log
+        self._seen: dict[str, Stored] = {}
+        self._replaced: set[str] = set()
+        self._published: dict[str, Stage] = {}
         self.touched: list[str] = []
 
     def refuse_existing(self) -> None:
         """:raises SalesNavigatorDestinationError: ``if_exists="fail"`` and something lies there."""
-        published = [name for name in self._existing() if not leftover_of(name)]
-        if published and self._terms.if_exists == "fail":
-            raise SalesNavigatorDestinationError(
-                f"{uri_of(self._folder)} already holds {', '.join(published[:5])}"
-                f"{' and others' if len(published) > 5 else ''}, and if_exists='fail'. Remove them, or use"
-                " if_exists='overwrite'.",
-                retryable=False,
-            )
+        if self._terms.if_exists == "fail":
+            self._seen = self._listed()
+            if names := sorted(name for name in self._seen if not leftover_of(name)):
+                raise self._already_there(names)
 
     def publish(
         self, stages: Mapping[str, Stage], files: Sequence[LandedFile], confirm: Callable[[], None]
@@ -50,77 +72,132 @@ class Publication:
         :param stages: by name, in the order of ``files``.
         :param confirm: is called last; where it fails, publication has failed.
         """
-        # Again: another try may have landed meanwhile.
-        self.refuse_existing()
         try:
-            self._publish(stages, files)
+            with self._store.locked():
+                self.refuse_existing()
+                if self._terms.if_exists == "overwrite":
+                    self._seen = self._listed()
+                self._publish(stages, files)
             confirm()
-        except SalesNavigatorError:
-            self._take_back()
+        except SalesNavigatorError as error:
+            # Where nothing lay before, leave nothing: else if_exists="fail" would refuse the retry, and files
+            # of a try that was overtaken would lie among those of the other.
+            if self._terms.if_exists == "fail" or isinstance(error, OvertakenError):
+                self._take_back()
             raise
 
     def _publish(self, stages: Mapping[str, Stage], files: Sequence[LandedFile]) -> None:
         manifest = manifest_name(self._terms.stem)
         self._check()
-        if manifest in self._existing():
+        if manifest in self._seen:
             # It describes the files that are about to be replaced.
             self.touched.append(manifest)
-            self._remove([manifest])
+            self._remove(manifest, self._seen.pop(manifest))
         for (name, stage), file in zip(stages.items(), files, strict=True):
+            self._reveal(name, stage, file.bytes)
+        self._check()
+        for name, seen in self._seen.items():
+            if self._is_leftover(name, seen) or not (name in stages or leftover_of(name)):
+                self._remove(name, seen)
+        if self._terms.manifest:
+            self._write_manifest(manifest, files)
+        if len(self._published) > 1:
+            self._check_first()
+
+    def _reveal(self, name: str, stage: Stage, size: int) -> None:
+        for tries in range(_TRIES):
             self._check()
             try:
-                stage.publish()
-            except SalesNavigatorDestinationError:
+                stage.publish(self._seen.get(name))
+                break
+            except OvertakenError:
+                if not self._published or tries == _TRIES - 1:
+                    if self._terms.if_exists == "fail":
+                        raise self._already_there([name]) from None
+                    raise
+                # Whoever wrote it has lost the first name to this try: it stops, and takes back its own.
+                self._check_first()
+                self._seen_again(name, stage)
+            except SalesNavigatorError:
                 if stage.may_be_revealed():
                     self.touched.append(name)
                 raise
-            self.touched.append(name)
-            path = self._folder / name
-            with reporting_refusal(file.uri, "measured"):
-                stored = path.fs.size(path.path)
-            if stored != file.bytes:
-                raise SalesNavigatorDestinationError(
-                    f"{file.uri} has {stored} bytes on the store where {file.bytes} were written."
-                )
-        self._check()
-        self._remove(set(self._existing()) - stages.keys())
-        if self._terms.manifest:
-            self._write_manifest(self._folder / manifest, files)
+        self.touched.append(name)
+        if name in self._seen:
+            self._replaced.add(name)
+        self._published[name] = stage
+        self._verify(stage, size)
+
+    def _seen_again(self, name: str, stage: Stage) -> None:
+        if self._terms.if_exists == "fail":
+            time.sleep(_PAUSE)
+        elif found := stage.look():
+            self._seen[name] = found
+        else:
+            self._seen.pop(name, None)
+
+    def _verify(self, stage: Stage, size: int | None = None) -> None:
+        """Every file is found under its name, with its size."""
+        found = stage.look()
+        if found is None:
+            raise SalesNavigatorDestinationError(f"{stage.uri} was published and is not there.")
+        if not stage.is_own(found):
+            raise OvertakenError(
+                f"{stage.uri} was replaced by another try or task meanwhile. Its files stay, and this"
+                " try's were taken back."
+            )
+        if size not in (None, found.size):
+            raise SalesNavigatorDestinationError(
+                f"{stage.uri} has {found.size} bytes on the store where {size} were written."
+            )
+
+    def _check_first(self) -> None:
+        self._verify(next(iter(self._published.values())))
 
     def _take_back(self) -> None:
-        """Where nothing lay before, leave nothing: else ``if_exists="fail"`` would refuse the retry."""
-        if self._terms.if_exists == "fail":
-            # Only files of this try: another try's may belong to a task that succeeded.
-            self._remove(set(self.touched).intersection(self._existing()))
-            self.touched.clear()
+        # The first name last: it keeps others out.
+        for name, stage in reversed(self._published.items()):
+            with suppress(SalesNavigatorError):
+                found = stage.look()
+                if name not in self._replaced and found and stage.is_own(found):
+                    self._remove(name, found)
+                    self.touched.remove(name)
 
-    def _write_manifest(self, path: ObjectStoragePath, files: Sequence[LandedFile]) -> None:
-        stage = open_stage(path, attempt=self._terms.attempt)
+    def _write_manifest(self, name: str, files: Sequence[LandedFile]) -> None:
+        exclusive = self._terms.if_exists == "fail"
+        stage = open_stage(self._folder / name, attempt=self._terms.attempt, exclusive=exclusive)
         try:
-            stage.write(json.dumps({"files": [asdict(file) for file in files]}, indent=2).encode())
+            text = json.dumps({"files": [asdict(file) for file in files]}, indent=2).encode()
+            stage.write(text)
             stage.seal()
-            self._check()
-            # First: the answer to its publication may be lost.
-            self.touched.append(path.name)
-            stage.publish()
+            self._reveal(name, stage, len(text))
         finally:
             stage.discard()
 
-    def _existing(self) -> list[str]:
-        """Names in the folder that belong to this export."""
-        fs = self._folder.fs
-        fs.invalidate_cache()
+    def _listed(self) -> dict[str, Stored]:
+        """Files of this export, whole and staged, by name."""
+        stem = self._terms.stem
         with reporting_refusal(uri_of(self._folder), "listed"):
-            try:
-                paths = fs.ls(self._folder.path, detail=False)
-            except FileNotFoundError:
-                return []
-        names = (str(path).rstrip("/").rpartition("/")[2] for path in paths)
-        return sorted(name for name in names if belongs_to(self._terms.stem, name))
+            found = self._store.listed(stem, f".{stem}")
+        return {name: stored for name, stored in found.items() if belongs_to(stem, name)}
 
-    def _remove(self, names: Iterable[str]) -> None:
-        for name in names:
-            path = self._folder / name
-            self._log.info("Removing %s", uri_of(path))
-            with reporting_refusal(uri_of(path), "removed"):
-                path.fs.rm_file(path.path)
+    def _is_leftover(self, name: str, seen: Stored) -> bool:
+        old = seen.written_at is not None and time.time() - seen.written_at > _LEFTOVER_SECONDS
+        return leftover_of(name) is not None and old
+
+    def _remove(self, name: str, seen: Stored) -> None:
+        uri = uri_of(self._folder / name)
+        self._log.info("Removing %s", uri)
+        with reporting_refusal(uri, "removed"):
+            if not self._store.remove(name, seen):
+                raise OvertakenError(
+                    f"{uri} was written by another try or task while this one published. That file stays."
+                )
+
+    def _already_there(self, names: Sequence[str]) -> SalesNavigatorDestinationError:
+        return SalesNavigatorDestinationError(
+            f"{uri_of(self._folder)} already holds {', '.join(names[:5])}"
+            f"{' and others' if len(names) > 5 else ''}, and if_exists='fail'. Remove them, or use"
+            " if_exists='overwrite'.",
+            retryable=False,
+        )

@@ -17,7 +17,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
 )
 from airflow_provider_snav.storage.paths import check_place, storage_path
-from airflow_provider_snav.storage.staging import uri_of
+from airflow_provider_snav.storage.staging import is_of_the_store, uri_of
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
@@ -113,6 +113,8 @@ def _reporting(path: ObjectStoragePath) -> Iterator[None]:
             " keys."
         ) from error
     except Exception as error:
+        if not is_of_the_store(error):
+            raise
         reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise SalesNavigatorDestinationError(
             f"{uri_of(path)} could not be read: {reason}. Check that its connection may read there."

@@ -11,10 +11,15 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, Final
+
+from airflow_provider_snav.storage.folders import ATTEMPT, Stored, is_unsupported
 
 BLOCK_BYTES = 5 * 1024 * 1024
 """How much is sent at once, in bytes: the least S3 takes, whose 10,000 parts then make 48 GiB."""
+
+ANYTHING: Final = Stored(version=None, size=0)
+"""What a file may replace: whatever lies there."""
 
 # How many blocks all uploads of the process together may have on their way while they fill the next ones. A
 # third is no faster; many uploads side by side keep the network busy without, and memory stays small.
@@ -26,10 +31,15 @@ class BlockUpload(ABC):
 
     :param fs: an asynchronous fsspec file system.
     :param path: where the file is to lie.
+    :param attempt: is kept with the file, and tells it from those of others.
+
+    ``version`` is what the store calls the file once it is committed: its ETag.
     """
 
-    def __init__(self, fs: Any, path: str) -> None:
+    def __init__(self, fs: Any, path: str, attempt: str) -> None:
         self._fs = fs
+        self._attempt = attempt
+        self.version: str | None = None
         self._bucket, self._key, _ = fs.split_path(path)
         self._block = bytearray()
         self._filled = 0
@@ -60,8 +70,8 @@ class BlockUpload(ABC):
         self._give_way()
 
     @abstractmethod
-    def commit(self) -> None:
-        """Make the file visible."""
+    def commit(self, replaces: Stored | None) -> None:
+        """Make the file visible, if only what it replaces lies there: a file that was seen, or None."""
 
     def discard(self) -> None:
         """Give the upload up, once what is on its way is no more."""
@@ -98,10 +108,10 @@ class BlockUpload(ABC):
 class S3Upload(BlockUpload):
     """A multipart upload. One that is abandoned stays until a lifecycle rule of the bucket aborts it."""
 
-    def __init__(self, fs: Any, path: str) -> None:
-        super().__init__(fs, path)
+    def __init__(self, fs: Any, path: str, attempt: str) -> None:
+        super().__init__(fs, path, attempt)
         target = {"Bucket": self._bucket, "Key": self._key}
-        upload = fs.call_s3("create_multipart_upload", **target)
+        upload = fs.call_s3("create_multipart_upload", **target, Metadata={ATTEMPT: attempt})
         self._upload = target | {"UploadId": upload["UploadId"]}
 
     def close(self) -> None:
@@ -110,9 +120,25 @@ class S3Upload(BlockUpload):
             self._send()
         super().close()
 
-    def commit(self) -> None:
-        """See :meth:`BlockUpload.commit`."""
-        self._fs.call_s3("complete_multipart_upload", **self._upload, MultipartUpload={"Parts": self._sent})
+    def commit(self, replaces: Stored | None) -> None:
+        """See :meth:`BlockUpload.commit`. A store that knows no conditions is asked without."""
+        if replaces is ANYTHING:
+            self._complete()
+            return
+        condition = {"IfMatch": replaces.version[0]} if replaces else {"IfNoneMatch": "*"}
+        try:
+            self._complete(**condition)
+        except OSError as error:
+            if not is_unsupported(error):
+                raise
+            self._complete()
+
+    def _complete(self, **condition: str) -> None:
+        parts = {"Parts": self._sent}
+        done = self._fs.call_s3(
+            "complete_multipart_upload", **self._upload, MultipartUpload=parts, **condition
+        )
+        self.version = done["ETag"]
 
     def discard(self) -> None:
         """See :meth:`BlockUpload.discard`."""
@@ -129,19 +155,23 @@ class S3Upload(BlockUpload):
 
 
 class AzureUpload(BlockUpload):
-    """A block list. Blocks that no list names go by themselves: after a week, or when the blob is written.
-
-    :param attempt: tells its blocks from those of others that write the same blob.
-    """
+    """A block list. Blocks that no list names go by themselves: after a week, or when the blob is written."""
 
     def __init__(self, fs: Any, path: str, attempt: str) -> None:
-        super().__init__(fs, path)
-        self._attempt = attempt
+        super().__init__(fs, path, attempt)
         self._blob = fs.service_client.get_blob_client(self._bucket, self._key)
 
-    def commit(self) -> None:
+    def commit(self, replaces: Stored | None) -> None:
         """See :meth:`BlockUpload.commit`."""
-        asyncio.run_coroutine_threadsafe(self._blob.commit_block_list(self._sent), self._fs.loop).result()
+        from azure.core import MatchConditions
+
+        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
+        if replaces is ANYTHING:
+            condition = {}
+        elif replaces:
+            condition = {"etag": replaces.version, "match_condition": MatchConditions.IfNotModified}
+        request = self._blob.commit_block_list(self._sent, metadata={ATTEMPT: self._attempt}, **condition)
+        self.version = asyncio.run_coroutine_threadsafe(request, self._fs.loop).result()["etag"]
 
     async def _put(self, number: int, block: bytearray) -> Any:
         from azure.storage.blob import BlobBlock

@@ -28,7 +28,9 @@ file is published meanwhile), S3 where the bucket has a lifecycle rule for incom
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -36,41 +38,50 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
-from airflow_provider_snav.storage.multipart import BLOCK_BYTES, AzureUpload, S3Upload
+from airflow_provider_snav.api.errors import SalesNavigatorDestinationError, SalesNavigatorError
+from airflow_provider_snav.storage.folders import (
+    ATTEMPT,
+    AZURE_PROTOCOLS,
+    GOOGLE_PROTOCOLS,
+    LOCAL_PROTOCOLS,
+    S3_PROTOCOLS,
+    SSH_PROTOCOLS,
+    Stored,
+    folder_of,
+)
+from airflow_provider_snav.storage.multipart import ANYTHING, BLOCK_BYTES, AzureUpload, S3Upload
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 
-S3_PROTOCOLS = ("s3", "s3a", "s3n")
-AZURE_PROTOCOLS = ("abfs", "abfss", "adl", "az")
-GOOGLE_PROTOCOLS = ("gs", "gcs")
-"""Stores with uploads to commit, listed since support cannot be probed: some fsspec files accept
-``autocommit=False`` and publish all the same, or inherit a ``commit`` that does nothing."""
-
-_LOCAL_PROTOCOLS = ("", "file", "local")
-_SSH_PROTOCOLS = ("sftp", "ssh")
+# Where a file system has no hard links.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 _ATTEMPT = re.compile(r"[\w-]+", re.ASCII)
 _LEFTOVER = re.compile(rf"\.(?P<name>.+)\.{_ATTEMPT.pattern}\.staged", re.ASCII)
 
 
-def open_stage(path: ObjectStoragePath, *, attempt: str) -> Stage:
+class OvertakenError(SalesNavigatorDestinationError):
+    """Something lies under the name that did not lie there before; it stays."""
+
+
+def open_stage(path: ObjectStoragePath, *, attempt: str, exclusive: bool = False) -> Stage:
     """Start a file that will appear at ``path`` when it is published, and not before.
 
     :param path: where the file is to lie. Its folder is created where the store has real folders.
     :param attempt: tells this try from every other one at the same file: letters, digits, ``-``, ``_``.
+    :param exclusive: the file is to replace nothing; stores that can then see to it themselves.
     :raises SalesNavigatorDestinationError: the store refused, or cannot publish a file in one step.
     """
     if not _ATTEMPT.fullmatch(attempt):
         raise ValueError(f"attempt may hold letters, digits, - and _ only, not {attempt!r}")
-    if path.protocol in _SSH_PROTOCOLS:
+    if path.protocol in SSH_PROTOCOLS:
         _check_rename(path, attempt)
     if path.protocol in (*S3_PROTOCOLS, *AZURE_PROTOCOLS, *GOOGLE_PROTOCOLS):
-        return _Upload(path, attempt)
-    return _TemporarySibling(path, attempt)
+        return _Upload(path, attempt, exclusive)
+    return _TemporarySibling(path, attempt, exclusive)
 
 
 def _check_rename(path: ObjectStoragePath, attempt: str) -> None:
@@ -120,12 +131,21 @@ def reporting_refusal(uri: str, done: str) -> Iterator[None]:
     """
     try:
         yield
+    except SalesNavigatorError:
+        raise
     except Exception as error:
+        if not is_of_the_store(error):
+            raise
         reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise SalesNavigatorDestinationError(
             f"{uri} could not be {done}: {reason}. Check that the bucket or folder exists and has room, and"
             " that the connection may list, read, write and delete there."
         ) from error
+
+
+def is_of_the_store(error: Exception) -> bool:
+    """Whether a store or its library raised this; a ``TypeError`` and its like are a fault of the program."""
+    return isinstance(error, OSError) or type(error).__module__ != "builtins"
 
 
 class Stage(ABC):
@@ -138,22 +158,22 @@ class Stage(ABC):
     _staged: str
     """What to look for on the store, should it have to be removed by hand."""
 
-    def __init__(self, path: ObjectStoragePath, attempt: str) -> None:
+    def __init__(self, path: ObjectStoragePath, attempt: str, exclusive: bool) -> None:
         self.uri = uri_of(path)
         self._target = path.path
         self._folder, _, self._name = self._target.rpartition("/")
+        self._attempt, self._exclusive = attempt, exclusive
         self._sealed = self._settled = False
-        self._size = 0
         with reporting_refusal(self.uri, "opened for writing"):
             self._fs: Any = path.fs
+            self._store = folder_of(path.parent)
             # Not path.open(): it would tell lineage of a temporary name, and takes 70 us for each write.
-            self._file: Any = self._open(path.protocol, attempt)
+            self._file: Any = self._open(path.protocol)
 
     def write(self, data: bytes) -> None:
         """Append ``data``; chunks of 256 KiB and more are the fastest."""
         with reporting_refusal(self.uri, "written"):
             self._file.write(data)
-        self._size += len(data)
 
     def seal(self) -> None:
         """End the file: its bytes are on the store and not visible, and their buffer is gone.
@@ -164,15 +184,51 @@ class Stage(ABC):
             self._file.close()
         self._sealed = True
 
-    def publish(self) -> None:
-        """Make the sealed file visible under its name, in place of any file that lies there."""
+    def publish(self, replaces: Stored | None = ANYTHING) -> None:
+        """Make the sealed file visible under its name.
+
+        :param replaces: the only file that may lie there, None for none; without it, any file is replaced.
+        :raises OvertakenError: something else lies there, and stays.
+        """
         if not self._sealed:
             raise ValueError("seal() must succeed before publish()")
         with reporting_refusal(self.uri, "published"):
-            self._reveal()
+            if replaces is not ANYTHING and not self._sees_to(replaces):
+                self._check(replaces)
+            try:
+                self._reveal(replaces)
+            except Exception:
+                if replaces is not ANYTHING:
+                    self._check(replaces)
+                raise
             # The folder may have been listed since the file was sealed.
             self._fs.invalidate_cache(self._folder)
         self._settled = True
+
+    def look(self) -> Stored | None:
+        """The file that lies under the name now."""
+        with reporting_refusal(self.uri, "found again"):
+            return self._store.look(self._name)
+
+    @abstractmethod
+    def is_own(self, found: Stored) -> bool:
+        """Whether a file that was found is the one this stage published."""
+
+    def may_be_revealed(self) -> bool:
+        """Whether a ``publish`` that failed may have been done all the same: its answer may be lost."""
+        try:
+            found = self.look()
+        except SalesNavigatorError:
+            return True
+        return found is not None and self.is_own(found)
+
+    def _check(self, replaces: Stored | None) -> None:
+        found = self._store.look(self._name)
+        if found and not self.is_own(found) and (replaces is None or found.version != replaces.version):
+            raise OvertakenError(
+                f"{self.uri} was written by another try or task meanwhile. That file stays, and this"
+                " try's was not published."
+            )
 
     def discard(self) -> None:
         """Remove what was staged; after ``publish`` or a first ``discard``, do nothing.
@@ -188,14 +244,14 @@ class Stage(ABC):
             log.warning("Could not remove %s; it can be deleted", self._staged, exc_info=True)
 
     @abstractmethod
-    def may_be_revealed(self) -> bool:
-        """Whether a ``publish`` that failed may have changed what lies there all the same."""
+    def _open(self, protocol: str) -> Any: ...
 
     @abstractmethod
-    def _open(self, protocol: str, attempt: str) -> Any: ...
+    def _sees_to(self, replaces: Stored | None) -> bool:
+        """Whether the store itself refuses to replace anything else."""
 
     @abstractmethod
-    def _reveal(self) -> None: ...
+    def _reveal(self, replaces: Stored | None) -> None: ...
 
     @abstractmethod
     def _remove(self) -> None: ...
@@ -204,24 +260,37 @@ class Stage(ABC):
 class _Upload(Stage):
     """Bytes go to the final name, in an upload the store shows to no one until it is committed."""
 
-    def _open(self, protocol: str, attempt: str) -> Any:
+    def _open(self, protocol: str) -> Any:
         self._staged = f"the incomplete upload of {self.uri}"
+        self._is_google = protocol in GOOGLE_PROTOCOLS
         if protocol in S3_PROTOCOLS:
-            return S3Upload(self._fs, self._target)
+            return S3Upload(self._fs, self._target, self._attempt)
         if protocol in AZURE_PROTOCOLS:
-            return AzureUpload(self._fs, self._target, attempt)
-        return self._fs.open(self._target, "wb", autocommit=False, block_size=BLOCK_BYTES)
+            return AzureUpload(self._fs, self._target, self._attempt)
+        return self._fs.open(
+            self._target,
+            "xb" if self._exclusive else "wb",
+            autocommit=False,
+            block_size=BLOCK_BYTES,
+            metadata={ATTEMPT: self._attempt},
+        )
 
-    def _reveal(self) -> None:
-        self._file.commit()
+    def is_own(self, found: Stored) -> bool:
+        """See :meth:`Stage.is_own`; a store that keeps no metadata is asked for the version."""
+        if found.attempt:
+            return found.attempt == self._attempt
+        version = self._file.generation if self._is_google else self._file.version
+        tag = found.version[0] if isinstance(found.version, tuple) else found.version
+        return version is not None and version == tag
 
-    def may_be_revealed(self) -> bool:
-        """See :meth:`Stage.may_be_revealed`: it may be the answer that was lost, not the request."""
-        self._fs.invalidate_cache(self._folder)
-        with suppress(Exception):
-            return bool(self._fs.exists(self._target) and self._fs.size(self._target) == self._size)
-        # The store does not say, so nobody knows.
-        return True
+    def _sees_to(self, replaces: Stored | None) -> bool:
+        return replaces is None and not self._is_google
+
+    def _reveal(self, replaces: Stored | None) -> None:
+        if self._is_google:
+            self._file.commit()
+        else:
+            self._file.commit(replaces)
 
     def _remove(self) -> None:
         # Left open, gcsfs's would close itself when garbage collected, and start the upload anew to do so.
@@ -235,35 +304,82 @@ class _TemporarySibling(Stage):
     Hive, Spark and Trino take a leading dot for "not data", so not even a sibling left behind is read.
     """
 
-    def _open(self, protocol: str, attempt: str) -> Any:
-        self._temporary = f"{self._folder}/.{self._name}.{attempt}.staged"
+    def _open(self, protocol: str) -> Any:
+        self._hidden = f".{self._name}.{self._attempt}.staged"
+        self._temporary = f"{self._folder}/{self._hidden}"
         self._staged = f"the temporary file {self._temporary}"
-        self._local = protocol in _LOCAL_PROTOCOLS
-        if self._local or protocol in _SSH_PROTOCOLS:
+        self._own: Stored | None = None
+        self._before: Stored | None = None
+        self._local = protocol in LOCAL_PROTOCOLS
+        self._remote = protocol in SSH_PROTOCOLS
+        if self._local or self._remote:
             self._fs.makedirs(self._folder, exist_ok=True)
         return self._fs.open(self._temporary, "wb")
 
-    def _reveal(self) -> None:
+    def seal(self) -> None:
+        """See :meth:`Stage.seal`; on disk, a power cut after it loses no byte."""
+        super().seal()
+        with reporting_refusal(self.uri, "written to its end"):
+            if self._local:
+                _sync(self._temporary)
+            # A move keeps what it is known by; a copy does not.
+            self._own = self._store.look(self._hidden)
+
+    def is_own(self, found: Stored) -> bool:
+        """See :meth:`Stage.is_own`."""
+        return self._own is not None and found.version == self._own.version
+
+    def _sees_to(self, replaces: Stored | None) -> bool:
+        return replaces is None and (self._remote or (self._local and self._exclusive))
+
+    def _reveal(self, replaces: Stored | None) -> None:
+        alone = self._sees_to(replaces)
         if self._local:
             # fsspec's own falls back to a copy, which a full disk would cut short over the old file.
-            Path(self._temporary).replace(self._target)
-        else:
-            self._before = self._look()
+            self._link(replaces) if alone else Path(self._temporary).replace(self._target)
+            _sync(self._folder)
+        elif self._remote and alone:
+            # SFTP's own rename replaces no file.
+            asyncio.run_coroutine_threadsafe(self._rename(), self._fs.loop).result()
+        elif self._remote:
             self._fs.mv(self._temporary, self._target)
+        else:
+            self._before = self._store.look(self._name)
+            self._fs.mv(self._temporary, self._target)
+            self._own = self._store.look(self._name)
 
     def may_be_revealed(self) -> bool:
         """See :meth:`Stage.may_be_revealed`: a store that copies may fail after the copy."""
-        return not self._local and self._look() != self._before
+        if self._local or self._remote:
+            return super().may_be_revealed()
+        return self.look() != self._before
 
-    def _look(self) -> object:
-        """What tells one content of the target from another; equal to nothing where the store fails."""
-        self._fs.invalidate_cache(self._folder)
-        with suppress(Exception):
-            return self._fs.ukey(self._target) if self._fs.exists(self._target) else None
-        return object()
+    def _link(self, replaces: Stored | None) -> None:
+        try:
+            os.link(self._temporary, self._target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._check(replaces)
+            Path(self._temporary).replace(self._target)
+        else:
+            Path(self._temporary).unlink()
+
+    async def _rename(self) -> None:
+        async with self._fs._pool.get() as channel:
+            await channel.rename(self._temporary, self._target)
 
     def _remove(self) -> None:
         # It is about to be deleted: that its last bytes cannot be written does not matter.
         with suppress(Exception):
             self._file.close()
         self._fs.rm_file(self._temporary)
+
+
+def _sync(path: str) -> None:
+    """Have the disk keep a file, or a folder's names, through a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -9,15 +9,27 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from asyncssh.sftp import SFTPFailure
+from azure.core.exceptions import AzureError
+from botocore.exceptions import NoCredentialsError
+from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.memory import MemoryFileSystem
 from landing_stores import S3Store, Store
 
 from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
 from airflow_provider_snav.storage.multipart import BLOCK_BYTES
-from airflow_provider_snav.storage.staging import Stage, leftover_of, open_stage, uri_of
+from airflow_provider_snav.storage.staging import (
+    OvertakenError,
+    Stage,
+    leftover_of,
+    open_stage,
+    reporting_refusal,
+    uri_of,
+)
 
 MIB = 1024 * 1024
 SIZES = pytest.mark.parametrize(
@@ -30,8 +42,8 @@ def content_of(size: int) -> bytes:
     return bytes(range(256)) * (size // 256) + b"x" * (size % 256)
 
 
-def staged(path: ObjectStoragePath, content: bytes, *, sealed: bool = True) -> Stage:
-    stage = open_stage(path, attempt="try-1")
+def staged(path: ObjectStoragePath, content: bytes, *, sealed: bool = True, by: str = "try-1") -> Stage:
+    stage = open_stage(path, attempt=by)
     for start in range(0, len(content), MIB):
         stage.write(content[start : start + MIB])
     if sealed:
@@ -149,6 +161,61 @@ def test_a_refusal_names_the_destination_without_its_connection(s3_store: Store)
         staged(path, content_of(12 * MIB))
     assert "lake" not in str(refusal.value)
     assert refusal.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("fault", [AttributeError, NameError, TypeError])
+def test_a_fault_of_the_program_is_not_said_to_be_the_stores(fault: type[Exception]) -> None:
+    with pytest.raises(fault), reporting_refusal("s3://lake/seats.csv", "written"):
+        raise fault
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [OSError, TimeoutError, FSTimeoutError, NoCredentialsError, SFTPFailure("no"), AzureError("no")],
+)
+def test_what_a_stores_library_raises_is_a_refusal(refusal: Any) -> None:
+    with (
+        pytest.raises(SalesNavigatorDestinationError, match="could not be written"),
+        reporting_refusal("s3://lake/seats.csv", "written"),
+    ):
+        raise refusal
+
+
+def test_an_exclusive_file_replaces_nothing(store: Store) -> None:
+    stage = open_stage(store.path("seats.csv"), attempt="try-1", exclusive=True)
+    stage.write(b"ours")
+    stage.seal()
+    staged(store.path("seats.csv"), b"a rival's", by="rival").publish()
+    with pytest.raises(OvertakenError, match=r"seats\.csv was written by another try or task meanwhile"):
+        stage.publish(None)
+    stage.discard()
+    assert store.files() == {"seats.csv": b"a rival's"}
+    assert store.leftovers() == []
+
+
+def test_what_was_published_is_known_by_its_version_and_not_by_its_content(store: Store) -> None:
+    first, second = staged(store.path("seats.csv"), b"same"), staged(store.path("seats.csv"), b"same", by="b")
+    for stage in (first, second):
+        stage.publish()
+    found = second.look()
+    assert found
+    assert second.is_own(found)
+    assert not first.is_own(found)
+
+
+def test_a_file_survives_a_power_cut_once_it_is_published(
+    local_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", fsync)
+    land(local_store.path("seats.csv"), b"x")
+    assert synced == [".seats.csv.try-1.staged", "export"]
 
 
 def test_a_folder_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:

@@ -271,4 +271,4 @@ def test_a_landing_killed_publishes_no_half_and_its_retry_leaves_exactly_one_exp
     new = exported(snav_sandbox)
     assert lake.visible() == {each: new[each] if each in NAMES[:published] else b"old" for each in NAMES}
     lands()
-    assert lake.files() == new
+    assert lake.visible() == new

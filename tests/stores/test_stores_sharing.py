@@ -109,7 +109,9 @@ def machine(snav_sandbox: Sandbox, exports: list[Any]) -> type[RuleBasedStateMac
 
         @invariant()
         def each_has_its_own_files_and_no_others(self) -> None:
-            files = {file.name: file.read_bytes() for file in self.folder.iterdir()}
+            # A staged file of a killed landing stays for a day.
+            names = [file.name for file in self.folder.iterdir() if not file.name.startswith(".")]
+            files = {name: (self.folder / name).read_bytes() for name in names}
             expected = dict(STRANGERS)
             for number, own in self.known.items():
                 if number not in self.died:

@@ -8,6 +8,8 @@ import hashlib
 import io
 import json
 import logging
+import os
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -351,15 +353,18 @@ def test_if_exists_fail_names_what_lies_there_and_downloads_nothing(
     assert len(snav_sandbox.requests) == asked
 
 
-def test_if_exists_fail_does_not_mind_what_a_killed_try_left_unfinished(
-    export: Any, local_store: Store
+@pytest.mark.parametrize(("hours", "stays"), [(23, True), (25, False)], ids=["young", "old"])
+def test_a_staged_file_is_in_nobodys_way_and_is_removed_when_it_is_a_day_old(
+    export: Any, local_store: Store, hours: int, stays: bool
 ) -> None:
-    land(export, local_store, filename="mine")
-    Path(local_store.folder.path, "mine.csv").rename(
-        Path(local_store.folder.path, ".mine.csv.0123abcd.staged")
-    )
+    folder = Path(local_store.folder.path)
+    folder.mkdir()
+    left = folder / ".mine.csv.0123abcd.staged"
+    left.write_bytes(b"half")
+    written = time.time() - hours * 3600
+    os.utime(left, (written, written))
     land(export, local_store, filename="mine", if_exists="fail")
-    assert list(local_store.files()) == ["mine.csv"]
+    assert set(local_store.files()) == {"mine.csv", *([left.name] if stays else [])}
 
 
 def test_of_two_that_land_at_once_with_if_exists_fail_the_first_stays(

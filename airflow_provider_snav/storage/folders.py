@@ -1,0 +1,325 @@
+"""What lies in a folder: listed by the beginning of its name, looked at, and removed if it is still the same.
+
+A file is known by its version, which the store changes with every write, and never by its name or size alone:
+
+======================  ==============================================  ===============================
+protocols               version                                         listed by
+======================  ==============================================  ===============================
+s3, s3a, s3n            ETag and time                                   a prefix
+gs, gcs                 generation                                      a prefix
+abfs, abfss, adl, az    ETag                                            a prefix
+file, local             inode and time                                  one scan of the directory
+all others              time and size, or what the store calls its key  one scan of the directory
+======================  ==============================================  ===============================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import errno
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_snav._compat import ObjectStoragePath
+
+S3_PROTOCOLS = ("s3", "s3a", "s3n")
+AZURE_PROTOCOLS = ("abfs", "abfss", "adl", "az")
+GOOGLE_PROTOCOLS = ("gs", "gcs")
+LOCAL_PROTOCOLS = ("", "file", "local")
+SSH_PROTOCOLS = ("sftp", "ssh")
+
+ATTEMPT = "snavattempt"
+"""The key of an object's metadata that names the attempt that wrote it; every store takes such a key."""
+
+_LOCK_SECONDS = 5.0
+"""How long to wait for the lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One file as its store describes it.
+
+    :param version: another one after every write.
+    :param size: bytes.
+    :param written_at: seconds since the epoch, None where the store does not say.
+    :param attempt: the attempt that wrote it, where the store keeps metadata. Listings leave it out.
+    """
+
+    version: Any
+    size: int
+    written_at: float | None = None
+    attempt: str | None = None
+
+
+def folder_of(path: ObjectStoragePath) -> Folder:
+    """The folder at a path, as its kind of store knows it."""
+    kinds = {
+        S3_PROTOCOLS: S3Folder,
+        AZURE_PROTOCOLS: AzureFolder,
+        GOOGLE_PROTOCOLS: GoogleFolder,
+        LOCAL_PROTOCOLS: LocalFolder,
+    }
+    kind = next((kind for protocols, kind in kinds.items() if path.protocol in protocols), Folder)
+    return kind(path.fs, path.path)
+
+
+class Folder:
+    """A folder of any store, seen through fsspec."""
+
+    def __init__(self, fs: Any, path: str) -> None:
+        self._fs = fs
+        self._path = path.rstrip("/")
+
+    def listed(self, *prefixes: str) -> dict[str, Stored]:
+        """Every file whose name begins so; empty if there is no such folder."""
+        self._fs.invalidate_cache()
+        try:
+            entries = self._fs.ls(self._path, detail=True)
+        except FileNotFoundError:
+            return {}
+        named = ((entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in entries)
+        return {name: self._stored(entry) for name, entry in named if name.startswith(prefixes)}
+
+    def look(self, name: str) -> Stored | None:
+        """The file of this name, as it is now."""
+        self._fs.invalidate_cache(self._path)
+        try:
+            return self._stored(self._fs.info(f"{self._path}/{name}"))
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str, seen: Stored) -> bool:
+        """Remove a file if it is still the one that was seen.
+
+        :returns: False if another one lies there now. One that is gone already has been removed.
+        """
+        found = self.look(name)
+        if found is None:
+            return True
+        if found.version != seen.version:
+            return False
+        with suppress(FileNotFoundError):
+            self._remove(name, found)
+        return True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other landings of this machine out of the folder meanwhile.
+
+        Where there are no locks, or a holder is frozen, it goes on without. Conditions of requests, and a
+        look after each, are for landings of other machines.
+        """
+        with ExitStack() as held:
+            with suppress(OSError):
+                lock = self._lock()
+                held.callback(os.close, lock)
+                until = time.monotonic() + _LOCK_SECONDS
+                while not _flock(lock) and time.monotonic() < until:
+                    time.sleep(0.02)
+            yield
+
+    def _lock(self) -> int:
+        # A few files for all folders, so that the machine's folder for temporary files does not fill up.
+        number = zlib.crc32(self._path.encode(errors="replace")) % 64
+        file = Path(tempfile.gettempdir(), f"airflow-provider-snav-{os.getuid()}-{number:02}.lock")
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+    def _remove(self, name: str, _: Stored) -> None:
+        self._fs.rm_file(f"{self._path}/{name}")
+
+    @staticmethod
+    def _stored(entry: dict[str, Any]) -> Stored:
+        written = entry.get("mtime") or entry.get("created") or entry.get("LastModified")
+        moment = written.timestamp() if isinstance(written, dt.datetime) else written
+        return Stored((entry.get("ETag") or moment, entry["size"]), entry["size"] or 0, moment)
+
+    def _split(self, name: str) -> tuple[str, str]:
+        bucket, key, _ = self._fs.split_path(f"{self._path}/{name}")
+        return bucket, key
+
+    def _run(self, request: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(request, self._fs.loop).result()
+
+
+class LocalFolder(Folder):
+    """A folder of the worker's disk."""
+
+    def listed(self, *prefixes: str) -> dict[str, Stored]:
+        """See :meth:`Folder.listed`; only files with such a name are looked at."""
+        found = {}
+        with suppress(FileNotFoundError), os.scandir(self._path) as entries:
+            for entry in entries:
+                if entry.name.startswith(prefixes):
+                    with suppress(FileNotFoundError):
+                        found[entry.name] = self._stat(entry.stat())
+        return found
+
+    def look(self, name: str) -> Stored | None:
+        """See :meth:`Folder.look`."""
+        try:
+            return self._stat(Path(self._path, name).stat())
+        except FileNotFoundError:
+            return None
+
+    def _lock(self) -> int:
+        return os.open(self._path, os.O_RDONLY)
+
+    def _remove(self, name: str, _: Stored) -> None:
+        Path(self._path, name).unlink()
+
+    @staticmethod
+    def _stat(status: os.stat_result) -> Stored:
+        version = (status.st_dev, status.st_ino, status.st_mtime_ns)
+        return Stored(version, status.st_size, status.st_mtime)
+
+
+class S3Folder(Folder):
+    """A prefix of a bucket at S3 or a store that speaks like it."""
+
+    def listed(self, *prefixes: str) -> dict[str, Stored]:
+        """See :meth:`Folder.listed`. There are no hidden siblings here: the first prefix says all."""
+        bucket, prefix = self._split(prefixes[0])
+        start = prefix.removesuffix(prefixes[0])
+        request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/"}
+        found = {}
+        while True:
+            page = self._fs.call_s3("list_objects_v2", **request)
+            for entry in page.get("Contents", ()):
+                found[entry["Key"].removeprefix(start)] = self._described(entry, entry["Size"])
+            if not page.get("IsTruncated"):
+                return found
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def look(self, name: str) -> Stored | None:
+        """See :meth:`Folder.look`."""
+        bucket, key = self._split(name)
+        try:
+            head = self._fs.call_s3("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            return None
+        return self._described(head, head["ContentLength"])
+
+    def _remove(self, name: str, seen: Stored) -> None:
+        bucket, key = self._split(name)
+        etag, _ = seen.version
+        try:
+            self._fs.call_s3("delete_object", Bucket=bucket, Key=key, IfMatch=etag)
+        except OSError as error:
+            if not is_unsupported(error):
+                raise
+            self._fs.call_s3("delete_object", Bucket=bucket, Key=key)
+
+    @staticmethod
+    def _described(entry: dict[str, Any], size: int) -> Stored:
+        # Two files of the same bytes have one ETag; a HEAD has no fraction of a second.
+        written = int(entry["LastModified"].timestamp())
+        return Stored((entry["ETag"], written), size, written, entry.get("Metadata", {}).get(ATTEMPT))
+
+
+class AzureFolder(Folder):
+    """A prefix of a container in Azure Blob Storage."""
+
+    def listed(self, *prefixes: str) -> dict[str, Stored]:
+        """See :meth:`Folder.listed`."""
+        bucket, prefix = self._split(prefixes[0])
+        start = prefix.removesuffix(prefixes[0])
+        client = self._fs.service_client.get_container_client(bucket)
+
+        async def read() -> dict[str, Stored]:
+            blobs = client.walk_blobs(name_starts_with=prefix)
+            return {
+                blob.name.removeprefix(start): self._described(blob)
+                async for blob in blobs
+                if not blob.name.endswith("/")
+            }
+
+        found: dict[str, Stored] = self._run(read())
+        return found
+
+    def look(self, name: str) -> Stored | None:
+        """See :meth:`Folder.look`."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            return self._described(self._run(self._blob(name).get_blob_properties()))
+        except ResourceNotFoundError:
+            return None
+
+    def _remove(self, name: str, seen: Stored) -> None:
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceNotFoundError
+
+        condition = {"etag": seen.version, "match_condition": MatchConditions.IfNotModified}
+        with suppress(ResourceNotFoundError):
+            self._run(self._blob(name).delete_blob(**condition))
+
+    def _blob(self, name: str) -> Any:
+        return self._fs.service_client.get_blob_client(*self._split(name))
+
+    @staticmethod
+    def _described(blob: Any) -> Stored:
+        attempt = (blob.metadata or {}).get(ATTEMPT)
+        # Listings give it without the quotes.
+        return Stored(f'"{blob.etag.strip(chr(34))}"', blob.size, blob.last_modified.timestamp(), attempt)
+
+
+class GoogleFolder(Folder):
+    """A prefix of a bucket in Google Cloud Storage."""
+
+    def listed(self, *prefixes: str) -> dict[str, Stored]:
+        """See :meth:`Folder.listed`."""
+        bucket, prefix = self._split(prefixes[0])
+        start = prefix.removesuffix(prefixes[0])
+        return {
+            entry["name"].removeprefix(start): self._stored(entry)
+            for page in self._pages(bucket, prefix)
+            for entry in page.get("items", ())
+        }
+
+    def look(self, name: str) -> Stored | None:
+        """See :meth:`Folder.look`."""
+        try:
+            return self._stored(self._fs.call("GET", "b/{}/o/{}", *self._split(name), json_out=True))
+        except FileNotFoundError:
+            return None
+
+    def _pages(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+        query = {"prefix": prefix, "delimiter": "/"}
+        while True:
+            page = self._fs.call("GET", "b/{}/o", bucket, json_out=True, **query)
+            yield page
+            if not (token := page.get("nextPageToken")):
+                return
+            query["pageToken"] = token
+
+    def _remove(self, name: str, seen: Stored) -> None:
+        self._fs.call("DELETE", "b/{}/o/{}", *self._split(name), ifGenerationMatch=seen.version)
+
+    @staticmethod
+    def _stored(entry: dict[str, Any]) -> Stored:
+        return Stored(entry["generation"], int(entry["size"]), attempt=entry.get("metadata", {}).get(ATTEMPT))
+
+
+def _flock(lock: int) -> bool:
+    # Here, not above: only workers lock, and Windows, where one may read this module, has no fcntl.
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_unsupported(error: OSError) -> bool:
+    """Whether a store that speaks like S3 does not know conditional requests."""
+    return error.errno == errno.ENOSYS
