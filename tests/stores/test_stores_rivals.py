@@ -17,6 +17,7 @@ from store_servers import Lake
 from task_runs import parts_of
 
 from airflow_provider_snav._compat import ObjectStoragePath
+from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -36,9 +37,8 @@ class Rival(Landing):
         self, export: Any, folder: ObjectStoragePath, ready: threading.Barrier, **terms: Any
     ) -> None:
         self.hook = SalesNavigatorHook()
-        super().__init__(
-            self.hook, Export.from_json(export), folder, Terms("mine", **terms), logging.getLogger()
-        )
+        given = Export.from_json(export), folder, Terms("mine", **terms), Stopping(), logging.getLogger()
+        super().__init__(self.hook, *given)
         staged = self._downloads.stage_all
 
         def stage_all(parts: Sequence[Any]) -> Any:
