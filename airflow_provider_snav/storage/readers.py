@@ -48,26 +48,31 @@ _BUILT_IN = ("file", "local")
 def unreadable(scheme: str, conn_id: str | None) -> str | None:
     """Why nothing installed reads a scheme; None if something does, or may.
 
-    A module we do not know may read any scheme, and so may a file system the DAG file has attached.
+    A file system that the DAG file has attached reads it. So may a module of a provider we do not know.
     """
-    installed = _installed_modules()
-    if installed is None or installed.difference(reader.module for reader in _READERS):
-        return None
-    if scheme in _BUILT_IN or is_attached(scheme, conn_id):
-        return None
     reader = next((reader for reader in _READERS if scheme in reader.schemes), None)
+    if scheme in _BUILT_IN or (reader and _is_installed(reader)):
+        return None
+    if is_attached(scheme, conn_id) or _others_may_read():
+        return None
     if reader is None:
         return f"no provider that is installed reads {scheme}://"
-    if reader.module not in installed or not find_spec(reader.library):
-        return f"nothing that is installed reads {scheme}://; install {reader.install}"
-    return None
+    return f"nothing that is installed reads {scheme}://; install {reader.install}"
+
+
+def _is_installed(reader: _Reader) -> bool:
+    try:
+        return bool(find_spec(reader.module) and find_spec(reader.library))
+    except (ImportError, RuntimeError):  # there is no such provider, or it refuses this Airflow
+        return False
 
 
 @cache
-def _installed_modules() -> frozenset[str] | None:
-    """The ``filesystems`` of all installed providers; None if one of them cannot be read."""
+def _others_may_read() -> bool:
+    """Whether a provider lists a module under ``filesystems`` that is not in our table."""
+    known = {reader.module for reader in _READERS}
     try:
         infos = [entry.load()() for entry in entry_points(group="apache_airflow_provider")]
-        return frozenset(module for info in infos for module in info.get("filesystems", ()))
+        return not known.issuperset(module for info in infos for module in info.get("filesystems", ()))
     except Exception:  # noqa: BLE001  # another package's code
-        return None
+        return True
