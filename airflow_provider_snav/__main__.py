@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from airflow_provider_snav.cli.main import main
 
 if __name__ == "__main__":
+    if not sys.warnoptions:
+        # Those of Airflow's own imports would hide what the command says.
+        warnings.simplefilter("ignore")
     sys.exit(main())

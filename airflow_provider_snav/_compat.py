@@ -106,13 +106,13 @@ def use_airflows_database() -> None:
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
-def is_saved(conn_id: str) -> bool:
-    """Whether Airflow's database holds a connection of that name.
+def check_airflows_database() -> None:
+    """Read from Airflow's database.
 
-    :raises SalesNavigatorConfigurationError: the database cannot be used.
+    :raises SalesNavigatorConfigurationError: it cannot be used.
     """
-    with _saved_connection(conn_id) as (found, _):
-        return found is not None
+    with _saved_connection(""):
+        pass
 
 
 def save_connection(conn_id: str, **fields: Any) -> None:
@@ -164,12 +164,12 @@ __all__ = [
     "PokeReturnValue",
     "TriggerEvent",
     "amask_secret",
+    "check_airflows_database",
     "conf",
     "get_async_connection",
     "get_async_extra_dejson",
     "is_attached",
     "is_mapped",
-    "is_saved",
     "mask_secret",
     "openlineage",
     "save_connection",

@@ -56,7 +56,12 @@ COMMANDS = (
         " with your application in LinkedIn's developer portal, tab Auth, to the letter. Without --save the"
         " new connection, secrets included, is printed.",
         (
-            _CONN_ID,
+            _option(
+                "--conn-id",
+                metavar="ID",
+                help="the connection to begin with, if there is one (default: the one named by --save, else"
+                " snav_default)",
+            ),
             _option("--client-id", metavar="ID", help="client id of your LinkedIn application"),
             _option(
                 "--scope",

@@ -42,6 +42,8 @@ SCHEDULE = PollSchedule(first=5, longest=300)
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
     """Submit, wait, land; what a run before this one submitted goes on."""
+    # First, for it lets the storage's connection be found as well.
+    hook = open_hook(options.conn_id)
     with _wrong_arguments():
         operator = _operator(options)
         asked = operator.asked({})
@@ -49,7 +51,6 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         stem = None if options.filename is None else own_stem(options.filename)
         compressor(options.compression)
     timeout = duration(operator.timeout, "timeout")
-    hook = open_hook(options.conn_id)
     state = StateFile.of(hook.settings.base_url, asked)
     if options.anew:
         state.remove()
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         with _wrong_arguments():
             operator.check_submittable(asked)
     with closing(hook), Narration(len(asked.slices)) as narration:
-        run = ExportRun(
+        export_run = ExportRun(
             hook,
             remembered or asked,
             remedies=Remedies(),
@@ -70,17 +71,19 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
             log=narration,
         )
         try:
-            _see_through(run, narration, resumed=remembered is not None)
-            terms = _terms(options, stem or stem_of(run.export, run_name(_submitted_at(run.export), "")))
-            landing = Landing(hook, run.export, folder, terms, hook.stopping, narration)
+            _see_through(export_run, narration, resumed=remembered is not None)
+            terms = _terms(
+                options, stem or stem_of(export_run.export, run_name(_submitted_at(export_run.export), ""))
+            )
+            landing = Landing(hook, export_run.export, folder, terms, hook.stopping, narration)
             files = _land(landing, hook)
         except SalesNavigatorError as error:
-            raise error.because(_what_next(run)) from error.__cause__
+            raise error.because(_what_next(export_run)) from error.__cause__
         except KeyboardInterrupt:
-            say(f"Interrupted. {_what_next(run)}")
+            say(f"Interrupted. {_what_next(export_run)}")
             return INTERRUPTED
     state.remove()
-    _print(options, results, run.export, files)
+    _print(options, results, export_run.export, files)
     return SUCCEEDED
 
 

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav._compat import is_saved
+from airflow_provider_snav._compat import check_airflows_database
 from airflow_provider_snav.api.credentials import Minted
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorError
 from airflow_provider_snav.api.oauth import (
@@ -55,11 +55,11 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     _check_redirect(options)
     if options.save:
         # Before the member is asked: a token that cannot be saved would be lost.
-        is_saved(options.save)
-    conn_id = options.save or options.conn_id
-    fields = read_fields(options.conn_id)
+        check_airflows_database()
+    begin_with = options.conn_id or options.save or SalesNavigatorHook.default_conn_name
+    fields = read_fields(begin_with)
     application = _application(options, fields)
-    hook = SalesNavigatorHook(conn_id)
+    hook = SalesNavigatorHook(begin_with)
     hook.settings = Settings.of_connection(
         fields.get("host"),
         application.client_id,
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         print_json(results, fields)
     else:
         say(f"This is the connection with its new member token. {ends} It holds secrets: keep it so.")
-        results.write(f"export AIRFLOW_CONN_{conn_id.upper()}={shlex.quote(json.dumps(fields))}\n")
+        results.write(f"export AIRFLOW_CONN_{begin_with.upper()}={shlex.quote(json.dumps(fields))}\n")
     return SUCCEEDED
 
 

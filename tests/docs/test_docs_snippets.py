@@ -25,7 +25,13 @@ from airflow_provider_snav.sandbox.server import Sandbox
 NOT_CODE = {"text", "{toctree}", "{eval-rst}"}
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 TWO_YEARS = {"start_at": str((TODAY - timedelta(days=729)).date()), "end_at": str(TODAY.date())}
-FILES_LANDED = {"activity_backfill": 9, "crm_validation": 5, "every_contract": 2, "profile_enrichment": 0, "member_token_alert": 0}
+FILES_LANDED = {
+    "activity_backfill": 9,
+    "crm_validation": 5,
+    "every_contract": 2,
+    "profile_enrichment": 0,
+    "member_token_alert": 0,
+}
 STORES = {"aws", "google_cloud_platform", "wasb", "sftp"}
 
 

@@ -64,6 +64,11 @@ def test_airflow_finds_the_provider(environment: Environment) -> None:
     assert "airflow-provider-snav" in found
 
 
+def test_an_error_is_explained_where_no_checkout_is(environment: Environment) -> None:
+    told = environment.run(environment.bin("python"), "-m", "airflow_provider_snav", "explain", "row-count")
+    assert told.startswith("Row count\n\n- **What happened:**")
+
+
 def test_uninstalling_leaves_nothing(environment: Environment, built: Built) -> None:
     before = set(environment.files())
     environment.uv_pip("uninstall", "airflow-provider-snav")
