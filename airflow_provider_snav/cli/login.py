@@ -64,7 +64,8 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         fields.get("host"),
         application.client_id,
         None,
-        {**fields["extra"], "client_secret": application.client_secret, "refresh_token": None},
+        fields["extra"]
+        | {"client_secret": application.client_secret, "refresh_token": None, "expires_at": None},
         port=fields.get("port"),
         schema=fields.get("schema"),
     )
