@@ -305,8 +305,9 @@ def clamped(part: Slice, job: ExportJob) -> str | None:
 
 
 def _took(before: Slice, job: ExportJob, now: dt.datetime) -> str | None:
-    """How long the job was queued and processed, as the polls saw it; None while it runs."""
-    if not before.submitted_at or not (job.status == JobStatus.COMPLETED or has_failed(job.status)):
+    """How long the job was queued and processed, if this poll is the first that found it ended."""
+    ended = job.status == JobStatus.COMPLETED or has_failed(job.status)
+    if not (ended and before.is_running and before.submitted_at):
         return None
     if not before.processing_at:
         return f"Job {job.job_id} was queued and processed in {_length(now - before.submitted_at)}."

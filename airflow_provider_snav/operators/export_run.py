@@ -23,7 +23,6 @@ from airflow_provider_snav.api.export_plan import (
     Submit,
     lost,
     next_step,
-    seen,
     submitted,
     without_failures,
 )
@@ -32,7 +31,6 @@ from airflow_provider_snav.api.polling import (
     Outcome,
     PollSchedule,
     Report,
-    clamped,
     describe,
     timed_out,
     wait,
@@ -171,9 +169,10 @@ class ExportRun:
         part = self.export.slices[index]
         job = self._hook.run(calls.get_job(self.export, part))
         self._log.info("%s", describe(job))
-        if warning := clamped(part, job):
-            self._log.warning("%s", warning)
-        self.export = seen(self.export, index, job.status, now())
+        found = Report(self.export, self.deadline)
+        found.seen(index, job, now())
+        write_findings(found, self._log)
+        self.export = found.export
 
     def _forget_failures(self) -> None:
         """Keep what is complete; let a retry submit what failed with all its attempts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -310,11 +311,11 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("path", ["on a worker", "deferred"])
+@pytest.mark.parametrize("path", PATHS)
 def test_the_log_says_once_that_a_job_waits_for_its_turn_and_how_long_it_took(
     snav_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], path: str
 ) -> None:
     PATHS[path](snav_sandbox, exporting(), jobs(("ENQUEUED", "ENQUEUED", "PROCESSING", "COMPLETED")))
     logged = "".join(capsys.readouterr())
     assert logged.count("waits for its turn: LinkedIn runs one export of a contract at a time.") == 1
-    assert logged.count("was queued for 0:00:00 and processed for 0:00:00.") == 1
+    assert len(re.findall(r"was queued for \S+ and processed for \S+\.", logged)) == 1
