@@ -164,7 +164,7 @@ def exporting(**arguments: Any) -> Task:
     return lambda: SalesNavigatorAnalyticsExportOperator(**given | arguments)
 
 
-def still_queued(job_id: int = 1) -> Answer:
+def still_queued(job_id: int) -> Answer:
     """A status answer that leaves every script and fault of the sandbox for the next poll."""
     body = json.dumps({"id": job_id, "status": "ENQUEUED"})
     return Answer(200, body.encode(), {"Content-Type": "application/json"})
@@ -178,7 +178,11 @@ def after_crash(
     What the second asks when it takes the job up again is answered ENQUEUED; then comes what is arranged.
     """
     store = Store(crash_after=1)
-    sandbox.fault("status", still_queued())
+    with SalesNavigatorHook() as hook:
+        before = hook.create_analytics_export("activity", CONTRACT, START, UNTIL)
+    sandbox.reset()
+    # The numbers of jobs count on.
+    sandbox.fault("status", still_queued(before.job_id + 1))
     arrange(sandbox)
     with suppress(Killed, Exception):
         on_worker(make, store, **run)

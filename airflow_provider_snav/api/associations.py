@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -74,7 +74,10 @@ class ProfileAssociation:
 
     @classmethod
     def from_wire(cls, element: Mapping[str, Any]) -> Self:
-        return cls(element["member"], element["profile"], element.get("profilePhoto"))
+        member, profile = element["member"], element["profile"]
+        if not (isinstance(member, str) and isinstance(profile, str)):
+            raise ValueError("member and profile must be text")  # noqa: TRY004 - as for all unreadable answers
+        return cls(member, profile, element.get("profilePhoto"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +133,70 @@ def association_results(
 ) -> list[AssociationResult]:
     """Match the keys of a batch's answer with those asked for, as values, whatever their spelling.
 
-    A key in none of the answer's maps has no match; ``statuses`` may be empty even on success.
+    A key in none of the answer's maps has no match; ``statuses`` may be empty even on success. But where the
+    answer has keys that were not asked for, a key without an answer is an error: one of them may be meant.
     """
-    found = {_key(text): ProfileAssociation.from_wire(each) for text, each in body["results"].items()}
-    if not found.keys() <= set(keys):
-        raise ValueError("a match for a key that was not asked for")
-    statuses = {_key(text): int(status) for text, status in (body.get("statuses") or {}).items()}
-    errors = {key: _error_text({"status": status}) for key, status in statuses.items() if status >= 400}
-    errors |= {_key(text): _error_text(each) for text, each in (body.get("errors") or {}).items()}
+    maps = (body["results"], body.get("errors") or {}, body.get("statuses") or {})
+    results, errors, statuses = ({_key(text): each[text] for text in each} for each in maps)
+    names = _names(keys, {*results, *errors, *statuses})
+    strangers = len({*results, *errors, *statuses} - set(names.values()))
+    return [
+        _result(key, results.get(name), errors.get(name), statuses.get(name))
+        if (name := names.get(key))
+        else AssociationResult(key, error=_STRANGERS.format(strangers) if strangers else None)
+        for key in keys
+    ]
+
+
+_STRANGERS = "no answer, while LinkedIn answered for {} keys that were not asked for"
+
+
+def _names(
+    keys: Sequence[ProfileAssociationKey], answered: set[ProfileAssociationKey | str]
+) -> dict[ProfileAssociationKey, ProfileAssociationKey]:
+    """What the answer calls each key: exactly so, or else, if only one is, in other upper and lower case."""
+    names = {key: key for key in keys if key in answered}
+    asked, others = _by_folded(set(keys) - set(names)), _by_folded(answered - set(names))
+    for folded, [key, *rivals] in asked.items():
+        if len(others.get(folded, ())) == 1 and not rivals:
+            [names[key]] = others[folded]
+    return names
+
+
+def _by_folded(
+    keys: Iterable[ProfileAssociationKey | str],
+) -> dict[ProfileAssociationKey, list[ProfileAssociationKey]]:
+    found: dict[ProfileAssociationKey, list[ProfileAssociationKey]] = {}
+    for key in keys:
+        if isinstance(key, ProfileAssociationKey):
+            folded = ProfileAssociationKey(*map(str.casefold, astuple(key)))
+            found.setdefault(folded, []).append(key)
+    return found
+
+
+def _result(key: ProfileAssociationKey, found: Any, error: Any, status: Any) -> AssociationResult:
+    if found is not None:
+        try:
+            return AssociationResult(key, ProfileAssociation.from_wire(found))
+        except (KeyError, TypeError, ValueError) as cause:
+            unreadable = f"an answer that cannot be read ({type(cause).__name__}: {cause})"
+            return AssociationResult(key, error=unreadable)
+    code = int(status) if str(status).isdecimal() else 0
     # An error may be text alone, without a status of its own.
-    errors |= {key: None for key, status in statuses.items() if status == 404}
-    return [AssociationResult(key, found.get(key), None if key in found else errors.get(key)) for key in keys]
+    if code == 404 or (error is None and code < 400):
+        return AssociationResult(key)
+    return AssociationResult(key, error=_error_text({"status": code} if error is None else error))
 
 
-def _key(text: str) -> ProfileAssociationKey:
-    if ":" in text:
-        return ProfileAssociationKey.parse(restli.decode_record(text))
-    # The OpenAPI file's example has the values alone, in this order.
-    return ProfileAssociationKey(*map(unquote, text.strip("()").split(",")))
+def _key(text: str) -> ProfileAssociationKey | str:
+    """A key of the answer; the text itself if it is none."""
+    try:
+        if ":" in text:
+            return ProfileAssociationKey.parse(restli.decode_record(text))
+        # The OpenAPI file's example has the values alone, in this order.
+        return ProfileAssociationKey(*map(unquote, text.strip("()").split(",")))
+    except (TypeError, ValueError):
+        return text
 
 
 def _error_text(error: Any) -> str | None:

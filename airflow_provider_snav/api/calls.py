@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -19,7 +19,8 @@ from airflow_provider_snav.api.associations import (
     ProfileAssociationKey,
     association_results,
 )
-from airflow_provider_snav.api.errors import SalesNavigatorServerError
+from airflow_provider_snav.api.contracts import FIRST_PAGE, ContractsPage, read_pages
+from airflow_provider_snav.api.errors import SalesNavigatorPermissionError
 from airflow_provider_snav.api.models import (
     Contract,
     Export,
@@ -33,7 +34,7 @@ from airflow_provider_snav.api.models import (
     crm_instance_urn,
 )
 from airflow_provider_snav.api.windows import to_ms
-from airflow_provider_snav.api.wire import Call, Credential, Reply, Response, Step
+from airflow_provider_snav.api.wire import Call, Credential, OddAnswerError, Reply, Response, Step
 
 _ACTIONS = {
     ExportType.ACTIVITY: "exportActivityData",
@@ -44,6 +45,7 @@ _REPORTING_HINT = (
     "The member behind the token needs a reporting or administrator role on the contract, the contract"
     " must be Advanced or Advanced Plus, and the token needs the scope r_sales_nav_analytics."
 )
+_DISPLAY_HINT = "The member token needs the scope r_sales_nav_display"
 _VALIDATION_HINT = (
     "The application needs the scope r_sales_nav_validation, and the customer CRM Sync with data validation"
     " switched on for this CRM instance."
@@ -51,20 +53,7 @@ _VALIDATION_HINT = (
 _PROFILES_HINT = "The application needs the scope r_sales_nav_profiles, and the customer CRM Sync."
 
 
-@dataclass(frozen=True, slots=True)
-class ContractsPage:
-    """One page of ``/salesContracts``.
-
-    :param following: the query of the next page, None after the last.
-    :param may_be_all: LinkedIn speaks of no more contracts than these.
-    """
-
-    contracts: tuple[Contract, ...]
-    following: str | None
-    may_be_all: bool
-
-
-def list_contracts(query: str = "q=contractsByMember") -> Call[ContractsPage]:
+def list_contracts(query: str = FIRST_PAGE) -> Call[ContractsPage]:
     """One page of the contracts the member has a seat on. Document: Exporting User Activity.
 
     :param query: encoded; ``following`` of the page before.
@@ -73,7 +62,9 @@ def list_contracts(query: str = "q=contractsByMember") -> Call[ContractsPage]:
         summary="list the contracts",
         method="GET",
         target=f"/salesContracts?{query}",
-        parse=lambda answer: _contracts_page(answer, int(dict(parse_qsl(query)).get("start", 0))),
+        parse=lambda answer: ContractsPage.from_wire(
+            answer.json(), int(dict(parse_qsl(query)).get("start", 0))
+        ),
         credential=Credential.MEMBER,
         hint="The token needs the scope r_sales_nav_analytics.",
     )
@@ -81,48 +72,13 @@ def list_contracts(query: str = "q=contractsByMember") -> Call[ContractsPage]:
 
 def list_all_contracts(
     run: Callable[[Call[ContractsPage]], Generator[Step, Reply, ContractsPage]],
-) -> Generator[Step, Reply, list[Contract]]:
-    """All pages, in LinkedIn's order.
+) -> Generator[Step, Reply, tuple[list[Contract], int]]:
+    """All contracts in LinkedIn's order, and how many LinkedIn says there are.
 
     :param run: performs one call, as :func:`~airflow_provider_snav.api.exchange.exchange` does.
-    :raises SalesNavigatorServerError: a page brought nothing new, and was not an empty last one: the list
-        cannot be trusted.
+    :raises SalesNavigatorServerError: pages repeat, so the list cannot be trusted.
     """
-    first = page = yield from run(list_contracts())
-    contracts = {each.contract: each for each in page.contracts}
-    while page.following:
-        page = yield from run(list_contracts(page.following))
-        fresh = {each.contract: each for each in page.contracts if each.contract not in contracts}
-        if first.may_be_all and page.may_be_all and page.contracts == first.contracts:
-            # They all come at once, wherever a page is to begin.
-            break
-        if not fresh and (page.contracts or page.following):
-            raise SalesNavigatorServerError(
-                f"LinkedIn answered a page without new contracts after {len(contracts)} contracts, and not as"
-                " the last one; the list may not be complete. A retry reads it again.",
-                status_code=200,
-            )
-        contracts |= fresh
-    return list(contracts.values())
-
-
-def _contracts_page(answer: Response, asked: int) -> ContractsPage:
-    body = answer.json()
-    contracts = tuple(map(Contract.from_wire, body["elements"]))
-    said = {name: value for name, value in (body.get("paging") or {}).items() if value is not None}
-    following = _following({"start": asked, **said}, len(contracts))
-    may_be_all = not said.get("start") and not said.get("links") and said.get("total", 0) <= len(contracts)
-    return ContractsPage(contracts, following, may_be_all)
-
-
-def _following(paging: Mapping[str, Any], found: int) -> str | None:
-    for link in paging.get("links") or ():
-        if isinstance(link, Mapping) and link.get("rel") == "next" and "?" in link["href"]:
-            return str(link["href"]).partition("?")[2]
-    count, reached = paging.get("count", 10), paging["start"] + found
-    if not found or found < count or reached >= paging.get("total", reached + 1):
-        return None
-    return restli.encode_query({"q": "contractsByMember", "start": reached, "count": count})
+    return read_pages(lambda query: run(list_contracts(query)))
 
 
 def create_analytics_export(
@@ -153,7 +109,7 @@ def get_analytics_export(job_id: int, contract: str | int) -> Call[ExportJob]:
         method="GET",
         target=f"/salesAnalyticsExportJobs/{job_id}?"
         + restli.encode_query({"contract": contract_urn(contract)}),
-        parse=_job,
+        parse=lambda answer: _job_asked_for(job_id, answer),
         credential=Credential.MEMBER,
         hint=_REPORTING_HINT,
     )
@@ -161,6 +117,14 @@ def get_analytics_export(job_id: int, contract: str | int) -> Call[ExportJob]:
 
 def _job(answer: Response) -> ExportJob:
     return ExportJob.from_wire(_bare_job(answer), answer.request_id)
+
+
+def _job_asked_for(job_id: int, answer: Response) -> ExportJob:
+    job = _job(answer)
+    # As text: a job id from a template is text.
+    if str(job.job_id) != str(job_id):
+        raise OddAnswerError(f"LinkedIn answered with job {job.job_id}")
+    return job
 
 
 def _bare_job(answer: Response) -> Mapping[str, Any]:
@@ -198,7 +162,7 @@ def get_crm_validation_export(job_id: int, crm_instance: str | Sequence[str]) ->
         method="GET",
         target=f"/crmDataValidationExportJobs/{job_id}?"
         + restli.encode_query({"crmInstanceId": crm_instance_urn(crm_instance)}),
-        parse=_job,
+        parse=lambda answer: _job_asked_for(job_id, answer),
         credential=Credential.APPLICATION,
         hint=_VALIDATION_HINT,
     )
@@ -218,10 +182,17 @@ def get_sales_access_token() -> Call[SalesAccessToken]:
         summary="get a sales access token",
         method="GET",
         target="/salesAccessTokens?q=viewerAndDeveloperApp",
-        parse=lambda answer: SalesAccessToken.from_wire(answer.json()["elements"][0]),
+        parse=_sales_access_token,
         credential=Credential.MEMBER,
-        hint="The token needs the scope r_sales_nav_display.",
+        hint=f"{_DISPLAY_HINT}.",
     )
+
+
+def _sales_access_token(answer: Response) -> SalesAccessToken:
+    elements = answer.json()["elements"]
+    if not elements:
+        raise OddAnswerError(f"LinkedIn answered without one. {_DISPLAY_HINT}", SalesNavigatorPermissionError)
+    return SalesAccessToken.from_wire(elements[0])
 
 
 def get_profile_association(key: ProfileAssociationKey) -> Call[ProfileAssociation]:
@@ -267,6 +238,8 @@ def create_job(export: Export, part: Slice) -> Call[ExportJob]:
 def get_job(export: Export, part: Slice) -> Call[ExportJob]:
     """Read the status of one slice's job, whatever the kind of the export."""
     assert part.job_id is not None
-    if export.kind is ExportKind.CRM_VALIDATION:
-        return get_crm_validation_export(part.job_id, export.subject)
-    return get_analytics_export(part.job_id, export.subject)
+    kinds = {
+        ExportKind.ANALYTICS: get_analytics_export,
+        ExportKind.CRM_VALIDATION: get_crm_validation_export,
+    }
+    return replace(kinds[export.kind](part.job_id, export.subject), submitted_at=part.submitted_at)

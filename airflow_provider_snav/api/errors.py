@@ -8,12 +8,12 @@
     │   ├── SalesNavigatorCredentialError    the connection lacks the credential this call needs
     │   └── SalesNavigatorHostError          a token would leave for a host that is not allowed
     ├── SalesNavigatorApiError             LinkedIn answered with an error (status_code, request_id, ...)
-    │   ├── SalesNavigatorBadRequestError    400, 405, 411, 414 and other 4xx
+    │   ├── SalesNavigatorBadRequestError    400, 405, 411, 414 and other 4xx; a redirect
     │   ├── SalesNavigatorAuthenticationError  401, or no new token to be had
     │   ├── SalesNavigatorPermissionError    403
     │   ├── SalesNavigatorNotFoundError      404, 410
-    │   ├── SalesNavigatorRateLimitError     429 (retry_after, daily)
-    │   └── SalesNavigatorServerError        5xx, or an answer that is not Rest.li
+    │   ├── SalesNavigatorRateLimitError     429 (daily)
+    │   └── SalesNavigatorServerError        5xx and what else passes; an answer that is not LinkedIn's
     ├── SalesNavigatorPartialError         LinkedIn failed on some keys of a batch (results)
     ├── SalesNavigatorConnectionError      no answer at all: network, TLS, timeout
     ├── SalesNavigatorStoppedError         Airflow stopped the task
@@ -41,10 +41,13 @@ class SalesNavigatorError(Exception):
     """Base of all errors raised by this package.
 
     :param retryable: None for what is true of the class.
+
+    ``jobs_in_doubt`` is the number of jobs LinkedIn may have created although no answer named them.
     """
 
     retryable: bool = True
     section: str = "state-unknown"
+    jobs_in_doubt: int = 0
 
     def __init__(self, *args: object, retryable: bool | None = None) -> None:
         super().__init__(*args)
@@ -105,6 +108,7 @@ class SalesNavigatorApiError(SalesNavigatorError):
     :param code: LinkedIn's textual ``code``, when the body has one.
     :param request_ids: ``x-li-uuid``, ``x-li-request-id`` and ``x-li-fabric`` as answered; LinkedIn
         support asks for them.
+    :param retry_after: seconds to wait before the next try, when the answer says so.
     """
 
     section = "api"
@@ -117,12 +121,14 @@ class SalesNavigatorApiError(SalesNavigatorError):
         service_error_code: int | None = None,
         code: str | None = None,
         request_ids: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.service_error_code = service_error_code
         self.code = code
         self.request_ids = dict(request_ids or {})
+        self.retry_after = retry_after
 
     @property
     def request_id(self) -> str | None:
@@ -161,7 +167,6 @@ class SalesNavigatorNotFoundError(SalesNavigatorApiError):
 class SalesNavigatorRateLimitError(SalesNavigatorApiError):
     """429: a call budget is used up.
 
-    :param retry_after: seconds to wait, when known.
     :param daily: True for a DAY limit, which resets at midnight UTC.
     """
 
@@ -184,13 +189,13 @@ class SalesNavigatorRateLimitError(SalesNavigatorApiError):
             service_error_code=service_error_code,
             code=code,
             request_ids=request_ids,
+            retry_after=retry_after,
         )
-        self.retry_after = retry_after
         self.daily = daily
 
 
 class SalesNavigatorServerError(SalesNavigatorApiError):
-    """5xx, or an answer that cannot be Sales Navigator's: not Rest.li, not readable, not complete."""
+    """5xx, 408, 421, 423, 425; or an answer that is not LinkedIn's, or is not one to this call."""
 
     section = "server"
 
@@ -215,13 +220,9 @@ class SalesNavigatorConnectionError(SalesNavigatorError):
 
 
 class SalesNavigatorStoppedError(SalesNavigatorError):
-    """Airflow stopped the task: its pod was evicted, it was cleared or marked, or Airflow itself stopped.
-
-    ``answer_lost`` is True when LinkedIn may have done what it was last asked for, and the answer is lost.
-    """
+    """Airflow stopped the task: its pod was evicted, it was cleared or marked, or Airflow itself stopped."""
 
     section = "stopped"
-    answer_lost = False
 
 
 class SalesNavigatorExportError(SalesNavigatorError):

@@ -22,7 +22,9 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 from airflow_provider_snav.api import errors, restli
-from airflow_provider_snav.api.refusals import GONE, failure, unreadable
+from airflow_provider_snav.api.refusals import DOUBTED, doubted, failure, may_have_created, unusable
+from airflow_provider_snav.api.settings import Origin
+from airflow_provider_snav.api.steps import Finished
 from airflow_provider_snav.api.wire import (
     Call,
     Credential,
@@ -38,6 +40,11 @@ from airflow_provider_snav.api.wire import (
 
 T = TypeVar("T")
 
+MOST_CREATIONS = 2
+"""Jobs at most from one call that creates one: after a lost answer it is sent once more.
+
+LinkedIn runs one export of a contract at a time, so each needless job delays those behind it ("FAQ").
+"""
 MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REVOKED = 65601
@@ -73,12 +80,10 @@ class RetryPolicy:
         """
         if failed_tries >= self.tries or not error.retryable:
             return None
-        backoff = self.first * 2.0 ** (failed_tries - 1) * (0.5 + jitter / 2)
-        if isinstance(error, errors.SalesNavigatorRateLimitError):
-            if error.daily or (error.retry_after or 0) > self.longest_wait:
-                return None
-            return max(backoff, error.retry_after or 0)
-        return backoff
+        asked = getattr(error, "retry_after", None) or 0.0
+        if asked > self.longest_wait or getattr(error, "daily", False):
+            return None
+        return max(self.first * 2.0 ** (failed_tries - 1) * (0.5 + jitter / 2), asked)
 
 
 def exchange(
@@ -95,38 +100,51 @@ def exchange(
         token = yield from _token(NeedToken(call.credential))
     renewed = False
     fresh_waits = iter(policy.fresh_token_waits)
-    tries = 0
-    error: errors.SalesNavigatorError
+    tries = doubts = 0
     while True:
         reply = yield _request(call, base_url, token)
-        if isinstance(reply, Response) and 200 <= reply.status < 300:
-            try:
-                return call.parse(reply)
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as cause:
-                error = unreadable(call, reply, cause)
-        else:
-            error = failure(call, reply, token)
-        if isinstance(error, errors.SalesNavigatorAuthenticationError) and token and call.credential:
+        outcome = _outcome(call, reply, token)
+        if isinstance(outcome, Finished):
+            return outcome.value
+        error = outcome
+        doubts += may_have_created(call, reply, error)
+        if doubts == MOST_CREATIONS or (doubts and _succeeded(reply)):
+            raise doubted(error, doubts)
+        if token and isinstance(reply, Response) and reply.status == 401:
             wait = next(fresh_waits, None) if _may_be_too_new(error, token) else None
             if wait is not None:
                 yield Sleep(wait, "LinkedIn does not know the token it has just issued yet")
                 continue
-            other = token if renewed else (yield from _token(NeedToken(call.credential, refused=token)))
-            if other.value == token.value:
-                raise error.because(_RENEW[call.credential])
-            token, renewed = other, True
-            continue
+            assert call.credential
+            refused = token
+            if not renewed:
+                # After a gateway's 401 as well: a new token does no harm.
+                token = yield from _token(NeedToken(call.credential, refused))
+                renewed = True
+            if token.value != refused.value:
+                continue
+            if isinstance(error, errors.SalesNavigatorAuthenticationError):
+                error.because(_RENEW[call.credential])
         tries += 1
-        delay = None if _was_done(call, reply) else policy.delay(tries, error, random())
+        delay = policy.delay(tries, error, random())
         if delay is None:
-            raise error
-        yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}")
+            raise doubted(error, doubts)
+        again = " It is sent once more at most, since LinkedIn may have created a job." if doubts else ""
+        yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}{again}", doubts)
 
 
-def _was_done(call: Call[Any], reply: Reply) -> bool:
-    """True for a creation that must not be sent again, though its answer could not be read: it has a job."""
-    created = call.method != "GET" and call.credential is not None
-    return created and isinstance(reply, Response) and 200 <= reply.status < 300
+def _outcome(call: Call[T], reply: Reply, token: Token | None) -> Finished[T] | errors.SalesNavigatorError:
+    if not _succeeded(reply):
+        return failure(call, reply, token)
+    assert isinstance(reply, Response)
+    try:
+        return Finished(call.parse(reply))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as cause:
+        return unusable(call, reply, cause)
+
+
+def _succeeded(reply: Reply) -> bool:
+    return isinstance(reply, Response) and 200 <= reply.status < 300
 
 
 def _token(need: NeedToken) -> Generator[Step, Reply, Token]:
@@ -135,8 +153,9 @@ def _token(need: NeedToken) -> Generator[Step, Reply, Token]:
     return token
 
 
-def _may_be_too_new(error: errors.SalesNavigatorAuthenticationError, token: Token) -> bool:
-    return error.service_error_code == _REVOKED and token.age is not None and token.age < _JUST_MINTED_SECONDS
+def _may_be_too_new(error: errors.SalesNavigatorError, token: Token) -> bool:
+    revoked = getattr(error, "service_error_code", None) == _REVOKED
+    return revoked and token.age is not None and token.age < _JUST_MINTED_SECONDS
 
 
 def _request(call: Call[Any], base_url: str, token: Token | None) -> Request:
@@ -161,7 +180,7 @@ def open_download(
 ) -> Generator[Step, Reply, Response]:
     """Open one file; its bytes are the driver's to stream. Document: Exporting User Activity, "Download".
 
-    The token goes to the first URL only; redirects are followed without it, to allowed hosts.
+    Redirects are followed to allowed hosts; the token goes along within the same scheme, host and port only.
 
     :param check: raises SalesNavigatorHostError for a URL no token, and no request, may go to.
     :raises SalesNavigatorHostError: ``check`` refused a URL, or there were too many redirects.
@@ -179,22 +198,21 @@ def open_download(
             return reply
         error = failure(call, reply, token)
         tries += 1
-        # Gone, whoever says so: what helps is a new URL.
-        gone = isinstance(reply, Response) and reply.status in GONE
-        delay = None if gone else policy.delay(tries, error, random())
+        # Whoever says so, the URL does not work: its owner can ask for a new one.
+        expired = isinstance(reply, Response) and reply.status in DOUBTED
+        delay = None if expired else policy.delay(tries, error, random())
         if delay is None:
             raise error
         yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}")
 
 
 def _follow(
-    url: str, token: Token, check: Callable[[str], None]
+    url: str, token: Token | None, check: Callable[[str], None]
 ) -> Generator[Step, Reply, Response | NoAnswer | None]:
     # identity: Content-Length then counts the very bytes that land.
     headers = {"X-RestLi-Protocol-Version": restli.PROTOCOL_VERSION, "Accept-Encoding": "identity"}
-    for hop in range(1 + MAX_REDIRECTS):
-        check(url)
-        reply = yield Request("GET", url, headers, token=None if hop else token, stream=True)
+    for _ in range(1 + MAX_REDIRECTS):
+        reply = yield Request("GET", url, headers, token=token, stream=True)
         if (
             not isinstance(reply, Response)
             or reply.status not in _REDIRECTS
@@ -202,8 +220,12 @@ def _follow(
         ):
             assert not isinstance(reply, Token)
             return reply
+        origin = Origin.of(url, "The download URL")
         try:
             url = urljoin(url, reply.headers["location"])
         except ValueError:
             url = ""  # as no URL at all it is refused, with the same message
+        check(url)
+        if Origin.of(url, "The download URL") != origin:
+            token = None
     raise errors.SalesNavigatorHostError(f"The download was redirected more than {MAX_REDIRECTS} times.")

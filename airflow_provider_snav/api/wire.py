@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from airflow_provider_snav.api.errors import SalesNavigatorApiError, SalesNavigatorServerError
+
 T = TypeVar("T")
 
 _REQUEST_IDS = ("x-li-uuid", "x-li-request-id", "x-li-fabric")
@@ -86,21 +88,42 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The network failed; ``reason`` names the failure and holds no URL."""
+    """The network failed.
+
+    :param reason: names the failure and holds no URL.
+    :param sent: False when the request surely did not reach a server: no connection, no TLS, no proxy.
+    """
 
     reason: str
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait this long, in seconds, and say why at INFO."""
+    """Wait this long, in seconds, and say why at INFO.
+
+    :param jobs_in_doubt: should the wait be the end, as many jobs may have been created, see the errors.
+    """
 
     seconds: float
     reason: str
+    jobs_in_doubt: int = 0
 
 
 Step: TypeAlias = NeedToken | Request | Sleep
 Reply: TypeAlias = Token | Response | NoAnswer | None
+
+
+class OddAnswerError(ValueError):
+    """Raised by a ``parse``: the answer can be read, and is not one to this call.
+
+    :param words: what is odd about it.
+    :param kind: the error the call ends with.
+    """
+
+    def __init__(self, words: str, kind: type[SalesNavigatorApiError] = SalesNavigatorServerError) -> None:
+        super().__init__(words)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +133,11 @@ class Call(Generic[T]):
     :param summary: what it does, for messages: "read the status of analytics export job 7".
     :param target: encoded path and query below the API base, or a whole URL.
     :param parse: makes the result from a 2xx answer; a KeyError, TypeError, ValueError or the like means it
-        is unreadable.
+        is unreadable, an OddAnswerError says what else is wrong with it.
     :param credential: the token family it needs, None for the token endpoint itself.
     :param body: JSON (a mapping) or a form already encoded (bytes).
     :param hint: what to do when LinkedIn does not grant it.
+    :param submitted_at: of the job it asks about, if known: a young one is never gone.
     """
 
     summary: str
@@ -123,3 +147,9 @@ class Call(Generic[T]):
     credential: Credential | None
     body: Mapping[str, Any] | bytes | None = field(default=None, repr=False)
     hint: str = ""
+    submitted_at: dt.datetime | None = None
+
+    @property
+    def creates(self) -> bool:
+        """Whether LinkedIn makes another job each time it processes this call."""
+        return self.method == "POST" and self.credential is not None

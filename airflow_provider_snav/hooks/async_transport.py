@@ -17,7 +17,7 @@ from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.wire import NoAnswer, Request, Response
 from airflow_provider_snav.hooks.failures import Vocabulary, reason
-from airflow_provider_snav.hooks.transport import USER_AGENT, ca_bundle, proxies, tls_context
+from airflow_provider_snav.hooks.transport import USER_AGENT, Body, ca_bundle, proxies, tls_context
 
 _WORDS = Vocabulary(
     damaged=(aiohttp.ClientPayloadError,),
@@ -102,12 +102,13 @@ class AiohttpTransport:
         if request.token:
             headers["Authorization"] = f"Bearer {request.token.value}"
         url, proxy = self._shared.target(request.url)
+        body = Body(request.body) if request.body else None
         try:
             async with self._shared.session.request(
                 request.method,
                 url,
                 headers=headers,
-                data=request.body,
+                data=body,
                 allow_redirects=False,
                 proxy=proxy,
                 ssl=self._tls,
@@ -115,4 +116,5 @@ class AiohttpTransport:
             ) as answer:
                 return Response(answer.status, answer.headers, await answer.read(), now())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return NoAnswer(reason(error, self.settings.http_timeout, _WORDS))
+            sent = body is None or body.was_taken
+            return NoAnswer(reason(error, self.settings.http_timeout, _WORDS), sent)

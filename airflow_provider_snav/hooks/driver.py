@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_snav.api.errors import SalesNavigatorStoppedError
+from airflow_provider_snav.api.errors import SalesNavigatorError
+from airflow_provider_snav.api.refusals import doubted
 from airflow_provider_snav.api.steps import Finished, resume
 from airflow_provider_snav.api.wire import (
     Credential,
     NeedToken,
     Reply,
     Request,
-    Response,
     Sleep,
     Step,
     Token,
@@ -47,15 +47,15 @@ def drive(
                 reply = transport.send(step)
             case NeedToken(credential, refused):
                 reply = get_token(credential, refused)
-            case Sleep(seconds, reason):
+            case Sleep(seconds, reason, jobs):
                 log.info("Waiting %.1f s: %s", seconds, reason)
                 try:
                     stopping.sleep(seconds)
-                except SalesNavigatorStoppedError as error:
-                    error.answer_lost = not isinstance(reply, Response) or reply.status >= 500
+                    if after_wait:
+                        after_wait()
+                except SalesNavigatorError as error:
+                    doubted(error, jobs)
                     raise
-                if after_wait:
-                    after_wait()
                 reply = None
             case Finished():
                 return step.value

@@ -87,7 +87,9 @@ class _Hook(BaseHook):
     def _contracts(
         self, settings: Settings, reporting_access_only: bool
     ) -> Generator[Step, Reply, list[Contract]]:
-        contracts = yield from calls.list_all_contracts(lambda call: self._exchange(call, settings))
+        contracts, total = yield from calls.list_all_contracts(lambda call: self._exchange(call, settings))
+        if total > len(contracts):
+            self.log.warning("LinkedIn counts %s contracts and lists %s of them.", total, len(contracts))
         return [each for each in contracts if each.has_reporting_access or not reporting_access_only]
 
     @staticmethod

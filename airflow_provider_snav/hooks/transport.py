@@ -9,6 +9,7 @@ failure.
 from __future__ import annotations
 
 import http.client
+import io
 import logging
 import os
 import pathlib
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import certifi
 import requests
@@ -91,6 +93,29 @@ class StreamedResponse(Response):
     source: requests.Response
 
 
+class Body(io.BytesIO):
+    """A request's body that knows whether its bytes were taken to be sent.
+
+    HTTP libraries take them when the connection stands, TLS included, and the headers have left. A request
+    whose body was not taken reached no server that could process it.
+    """
+
+    was_taken = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.was_taken = True
+        return super().read(size)
+
+
+class _Adapter(StoppableAdapter):
+    """Sends every body as a :class:`Body`."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if isinstance(request.body, bytes):
+            request.body = Body(request.body)  # type: ignore[assignment]
+        return super().send(request, *args, **options)
+
+
 class _BearerAuth(requests.auth.AuthBase):
     """Given as ``auth`` even without a token: else requests takes a login from a netrc file."""
 
@@ -157,7 +182,7 @@ class RequestsTransport:
         session = requests.Session()
         session.headers["User-Agent"] = USER_AGENT
         for scheme in ("https://", "http://"):
-            session.mount(scheme, StoppableAdapter(self._stopping))
+            session.mount(scheme, _Adapter(self._stopping))
         return session
 
     def send(self, request: Request) -> Response | NoAnswer:
@@ -169,7 +194,9 @@ class RequestsTransport:
             with answer:
                 return Response(answer.status_code, answer.headers, answer.content, now())
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            return NoAnswer(reason(error, self._settings.http_timeout, _WORDS))
+            body = getattr(getattr(error, "request", None), "body", None)
+            sent = getattr(body, "was_taken", True)
+            return NoAnswer(reason(error, self._settings.http_timeout, _WORDS), sent)
 
     def _open(self, request: Request) -> requests.Response:
         prepared = self.session.prepare_request(

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import (
-    SalesNavigatorConnectionError,
     SalesNavigatorError,
     SalesNavigatorExportFailedError,
     SalesNavigatorNotFoundError,
     SalesNavigatorRateLimitError,
-    SalesNavigatorServerError,
-    SalesNavigatorStoppedError,
 )
+from airflow_provider_snav.api.exchange import MOST_CREATIONS
 from airflow_provider_snav.api.export_plan import (
     Done,
     Remedies,
@@ -36,6 +34,7 @@ from airflow_provider_snav.api.polling import (
     wait,
     what_goes_on,
 )
+from airflow_provider_snav.api.refusals import in_doubt
 from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
 
@@ -72,7 +71,7 @@ class ExportRun:
         self._timeout = timeout
         self._memory = memory
         self._log = log
-        self._answer_lost = False
+        self._jobs_in_doubt = 0
 
     def close(self) -> None:
         """Close the connections to LinkedIn."""
@@ -118,16 +117,14 @@ class ExportRun:
 
     def _submit(self, index: int) -> None:
         call = calls.create_job(self.export, self.export.slices[index])
-        # If the task is stopped before LinkedIn has answered, it is lost as well.
-        self._answer_lost = True
+        # In case the task is stopped before LinkedIn has answered.
+        self._jobs_in_doubt = MOST_CREATIONS
         try:
             job = self._hook.run(call, after_wait=self._remember)
         except SalesNavigatorError as error:
-            self._answer_lost = isinstance(error, SalesNavigatorConnectionError | SalesNavigatorServerError)
-            if isinstance(error, SalesNavigatorStoppedError):
-                self._answer_lost = error.answer_lost
+            self._jobs_in_doubt = error.jobs_in_doubt
             raise
-        self._answer_lost = False
+        self._jobs_in_doubt = 0
         self.export = submitted(self.export, index, job.job_id, job.status, now())
         # First: should the state not be written, the log still knows the job.
         self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
@@ -186,15 +183,16 @@ class ExportRun:
             fate = f"LinkedIn no longer knows a job of this export ({running})."
         elif running:
             fate = what_goes_on(self.export)
-        if self._answer_lost:
-            unknown = "LinkedIn may have created a job whose answer was lost; it expires by itself."
-            fate = f"{unknown} {fate}" if running else unknown
-        again = self._again()
+        elif error.jobs_in_doubt:
+            fate = ""  # its message says so
+        if self._jobs_in_doubt and not error.jobs_in_doubt:
+            fate = in_doubt(self._jobs_in_doubt) + (f" {fate}" if running else "")
+        retry = f"A retry {self._again()}."
         if not error.retryable:
-            return f"{fate} Once it is mended, clear the task: that {again}."
-        if isinstance(error, SalesNavigatorRateLimitError) and error.daily:
-            return f"{fate} A retry before the reset fails the same way, a later one {again}."
-        return f"{fate} A retry {again}."
+            retry = f"Once it is mended, clear the task: that {self._again()}."
+        elif isinstance(error, SalesNavigatorRateLimitError) and error.daily:
+            retry = f"A retry before the reset fails the same way, a later one {self._again()}."
+        return f"{fate} {retry}".lstrip()
 
     def _again(self) -> str:
         if not self.export.job_ids:

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -169,6 +170,7 @@ class SandboxApp:
                 if succeeded and self._backend.faults.take(kind, LoseAnswer):
                     return None
         response.headers.update(request_ids())
+        response.headers["Date"] = formatdate(self._backend.clock.now() / 1000, usegmt=True)
         return response
 
     def _answer(self, call: Call) -> Response:

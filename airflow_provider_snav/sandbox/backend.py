@@ -37,10 +37,12 @@ class Backend:
     """The state behind the endpoints. Each part is thread-safe by itself.
 
     :param origin: scheme, host and port under which clients reach the sandbox.
+    :param other_origin: another one; a token for the first must not come here.
     """
 
-    def __init__(self, origin: str, settings: Settings, clock: Clock) -> None:
+    def __init__(self, origin: str, other_origin: str, settings: Settings, clock: Clock) -> None:
         self.origin = origin
+        self.other_origin = other_origin
         self.settings = settings
         self.clock = clock
         self.tokens = TokenStore(settings, clock)

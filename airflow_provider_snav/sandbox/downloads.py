@@ -33,7 +33,7 @@ def download(backend: Backend, call: Call, _: str) -> Response:
     backend.tokens.authorize(call, Scope.VALIDATION if crm else Scope.ANALYTICS)
     redirect = backend.faults.take(CallKind.DOWNLOAD, Redirect)
     if redirect:
-        location = redirect.to or f"{backend.origin}/signed/?{TOKEN_PARAMETER}={token}"
+        location = redirect.to or f"{backend.other_origin}/signed/?{TOKEN_PARAMETER}={token}"
         return RedirectResponse(location, HTTPStatus.FOUND)
     return _file(backend, lease)
 

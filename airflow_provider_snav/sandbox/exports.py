@@ -12,7 +12,7 @@ from airflow_provider_snav.sandbox.backend import Backend
 from airflow_provider_snav.sandbox.clock import DAY_MS, HOUR_MS
 from airflow_provider_snav.sandbox.data import Action
 from airflow_provider_snav.sandbox.downloads import TOKEN_PARAMETER
-from airflow_provider_snav.sandbox.faults import CallKind, ExpiredUrl, WrongRowCount
+from airflow_provider_snav.sandbox.faults import CallKind, ExpiredUrl, StatusFields, WrongRowCount
 from airflow_provider_snav.sandbox.jobs import COMPLETED, ENQUEUED, MAX_AGE_MS, Job, Lease
 from airflow_provider_snav.sandbox.restli import Call, RestliError, bad_request, decode, invalid
 
@@ -55,7 +55,7 @@ def analytics_job_status(backend: Backend, call: Call, job_id: str) -> Response:
         wrong = backend.faults.take(CallKind.STATUS, WrongRowCount)
         rows = lease.file.rows + (wrong.by if wrong else 0)
         answer |= {"downloadUrl": url, "expireAt": lease.expires_at, "rowCount": rows}
-    return JSONResponse(answer)
+    return _job_answer(backend, answer)
 
 
 def create_crm_job(backend: Backend, call: Call, _: str) -> Response:
@@ -95,7 +95,12 @@ def crm_job_status(backend: Backend, call: Call, job_id: str) -> Response:
             "nextExportStartAt": job.start_at if repeats else job.end_at,
             "expireAt": urls[0][1].expires_at,
         }
-    return JSONResponse(answer)
+    return _job_answer(backend, answer)
+
+
+def _job_answer(backend: Backend, fields: dict[str, object]) -> Response:
+    other = backend.faults.take(CallKind.STATUS, StatusFields)
+    return JSONResponse({**fields, **(other.fields if other else {})})
 
 
 def _check_window(start_at: int, end_at: int, now: int) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -96,8 +97,8 @@ class Zeroed:
 class Redirect:
     """A download answers 302.
 
-    Without ``to`` it leads to an address of this sandbox, unknown to the documents, that serves the
-    file without Authorization and answers 400 to a client that sends its token along.
+    Without ``to`` it leads to this sandbox under its other name, ``localhost``, to an address unknown to the
+    documents that serves the file without Authorization and answers 400 to a client that sends its token.
     """
 
     to: str | None = None
@@ -111,11 +112,30 @@ class WrongRowCount:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusFields:
+    """A status has these fields in place of its own, for instance ``StatusFields({"downloadUrl": None})``."""
+
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class ExpiredUrl:
     """The download URLs of a status have expired the moment they are seen."""
 
 
-Fault = Answer | Reset | LoseAnswer | Delay | Cut | Gzipped | Zeroed | Redirect | WrongRowCount | ExpiredUrl
+Fault = (
+    Answer
+    | Reset
+    | LoseAnswer
+    | Delay
+    | Cut
+    | Gzipped
+    | Zeroed
+    | Redirect
+    | WrongRowCount
+    | StatusFields
+    | ExpiredUrl
+)
 F = TypeVar("F", bound=Fault)
 
 _JSON = {"Content-Type": "application/json"}
@@ -128,8 +148,18 @@ def http_error(status: int, message: str | None = None, *, service_error_code: i
     return Answer(status, json.dumps(body).encode(), {"X-RestLi-Error-Response": "true", **_JSON})
 
 
+def gateway_error(status: int, message: str | None = None) -> Answer:
+    """An error of a gateway on the way, without anything that would make it LinkedIn's.
+
+    :param message: the only field of a JSON body; None for an empty body. A page is :func:`html_page`.
+    """
+    if message is None:
+        return Answer(status)
+    return Answer(status, json.dumps({"message": message}).encode(), dict(_JSON))
+
+
 def html_page(status: int = 502, *, blank_lines: int = 0) -> Answer:
-    """An error page of the edge: neither Rest.li nor JSON.
+    """An error page of the edge, neither Rest.li nor JSON, for instance ``html_page(403)`` of a firewall.
 
     :param blank_lines: so many stand before the page, as templates may leave them.
     """

@@ -25,6 +25,7 @@ from airflow_provider_snav.sandbox.settings import Settings
 from airflow_provider_snav.sandbox.tokens import MEMBER_SCOPES, Scope
 
 HOST = "127.0.0.1"
+_OTHER_NAME = "localhost"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -61,7 +62,7 @@ class Sandbox:
         self.authorization_url = f"{origin}/oauth/v2/authorization"
         self.introspection_url = f"{origin}/oauth/v2/introspectToken"
         self._clock = Clock(clock)
-        self._backend = Backend(origin, chosen, self._clock)
+        self._backend = Backend(origin, f"http://{_OTHER_NAME}:{self.port}", chosen, self._clock)
         self._server = _Server(self._backend)
         self._thread = threading.Thread(target=self._serve, name="snav-sandbox", daemon=True)
 
@@ -108,7 +109,7 @@ class Sandbox:
         :param refresh_token: carry the refresh token, which renews the member token.
         """
         connection: dict[str, object] = {"conn_type": "snav", "host": self.base_url}
-        extra = {"token_url": self.token_url}
+        extra = {"token_url": self.token_url, "download_hosts": f"{_OTHER_NAME}:{self.port}"}
         if access_token:
             connection["password"] = self.access_token
             extra["expires_at"] = self._backend.tokens.expiry(self.access_token).isoformat()
@@ -201,6 +202,8 @@ class _Server(uvicorn.Server):
             log_config=None,
             log_level="error",
             access_log=False,
+            # The application's own follows the sandbox's clock.
+            date_header=False,
             proxy_headers=False,
             server_header=False,
         )
@@ -218,7 +221,7 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.settled.set()
-        # A tick renews the Date header.
+        # Looks at should_exit once a second: a signal sets it without waking anybody.
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), timeout=1)

@@ -28,6 +28,7 @@ class Played:
 
     asked: list[Any] = field(default_factory=list)
     result: Any = None
+    total: int = 0
     error: Any = None
 
     @property

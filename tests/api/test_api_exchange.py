@@ -209,7 +209,6 @@ def test_a_refused_grant_is_an_authentication_error_that_is_not_tried_again(stat
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (302, errors.SalesNavigatorBadRequestError),
         (400, errors.SalesNavigatorBadRequestError),
         (403, errors.SalesNavigatorPermissionError),
         (404, errors.SalesNavigatorNotFoundError),
@@ -244,20 +243,84 @@ def test_a_403_ends_with_the_hint_of_its_call() -> None:
 @pytest.mark.parametrize("body", [None, b"<html>", b"\xff", b"[1]", b'"x"', {"message": 7}, {}], ids=repr)
 def test_an_error_page_that_is_not_restli_is_survived(body: Any) -> None:
     assert str(run([answer(400, body)]).error) == (
-        "Could not read job 7 (HTTP 400): no Rest.li error body came with it."
+        f"Could not read job 7 (HTTP 400): no Rest.li error body came with it. {NOT_LINKEDINS.format(400)}"
     )
 
 
-@pytest.mark.parametrize("body", [b"<html>gone</html>", b'"x"'])
-def test_a_404_that_is_a_gateways_page_does_not_say_that_a_job_is_gone(body: bytes) -> None:
-    error = run([answer(404, body)] * RetryPolicy().tries).error
-    assert isinstance(error, errors.SalesNavigatorServerError)
-    assert "not an answer of Sales Navigator: check the connection's host" in str(error)
+NOT_LINKEDINS = (
+    "This {} is not an answer of Sales Navigator: check the connection's host, and any proxy on the way."
+)
+BY_LINKEDIN = [
+    ({"status": 404}, {}),
+    ({"serviceErrorCode": 0}, {}),
+    ({"message": "Gone", "status": 410, "serviceErrorCode": None}, {}),
+    (None, {"x_restli_error_response": "true"}),
+    (b"<html>", {"x_restli_error_response": "true"}),
+]
+BY_A_GATEWAY: list[tuple[Any, dict[str, str]]] = [
+    (None, {}),
+    (b" ", {}),
+    (b"{}", {}),
+    (b"<html>Forbidden</html>", {"content_type": "text/html"}),
+    ({"message": "no such route"}, {"content_type": "application/json"}),
+    ({"message": "no", "status": "404", "code": 7}, {}),
+    ({"message": "no", "status": True, "serviceErrorCode": 7.0}, {}),
+    ({"error": "invalid_request"}, {}),
+    ([{"status": 404}], {}),
+    (b'{"status": 404', {}),
+]
+REFUSED = {
+    401: errors.SalesNavigatorAuthenticationError,
+    403: errors.SalesNavigatorPermissionError,
+    404: errors.SalesNavigatorNotFoundError,
+    410: errors.SalesNavigatorNotFoundError,
+}
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"message": "No such job", "status": 404}'])
-def test_a_404_of_restli_says_that_a_job_is_gone(body: bytes) -> None:
-    assert isinstance(run([answer(404, body)]).error, errors.SalesNavigatorNotFoundError)
+@pytest.mark.parametrize("status", REFUSED)
+@pytest.mark.parametrize(("body", "headers"), BY_LINKEDIN, ids=repr)
+def test_linkedins_own_refusal_is_final(body: Any, headers: dict[str, str], status: int) -> None:
+    played = run([answer(status, body, **headers)])
+    assert type(played.error) is REFUSED[status]
+    assert not played.error.retryable
+    assert "not an answer of Sales Navigator" not in str(played.error)
+
+
+@pytest.mark.parametrize("status", REFUSED)
+@pytest.mark.parametrize(("body", "headers"), BY_A_GATEWAY, ids=repr)
+def test_a_gateways_refusal_passes_and_says_nothing_of_jobs_roles_or_tokens(
+    body: Any, headers: dict[str, str], status: int
+) -> None:
+    gateways = answer(status, body, **headers)
+    assert run([*[gateways] * 5, OK]).result == 7
+    error = run([gateways] * RetryPolicy().tries).error
+    assert type(error) is errors.SalesNavigatorServerError
+    assert error.retryable
+    assert str(error).endswith(NOT_LINKEDINS.format(status))
+
+
+def test_a_gateways_401_renews_the_token_once_and_then_is_waited_for() -> None:
+    played = run([answer(401)] * 3 + [OK], (TOKEN, Token("fresh", age=0)))
+    assert played.result == 7
+    assert played.tokens_sent == [TOKEN.value, "fresh", "fresh", "fresh"]
+    assert len(played.sleeps) == 2
+
+
+@pytest.mark.parametrize(
+    ("location", "to"),
+    [
+        ("https://login.example/?next=AQ-1_2", " to login.example"),
+        ("/v2/elsewhere", ""),
+        ("http://[::1", ""),
+        (None, ""),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+def test_a_redirect_of_a_call_is_named_and_not_followed(status: int, location: str | None, to: str) -> None:
+    played = run([answer(status, **({"location": location} if location else {}))])
+    assert type(played.error) is errors.SalesNavigatorBadRequestError
+    assert f"The answer is a redirect{to}, and a token must not follow one" in str(played.error)
+    assert "AQ-1_2" not in str(played.error)
 
 
 IDS = {"x_li_uuid": "uuid-1", "x_li_request_id": "request-2", "x_li_fabric": "prod-lva1"}
@@ -276,7 +339,7 @@ def test_an_unreadable_answer_keeps_its_ids() -> None:
 
 
 def test_without_ids_there_is_no_request_id() -> None:
-    assert run([answer(404)]).error.request_id is None
+    assert run([answer(404, {"status": 404})]).error.request_id is None
 
 
 @pytest.mark.parametrize("field", ["message", "code", "error_description", "error"])
@@ -299,13 +362,13 @@ def test_a_url_in_linkedins_words_is_not_repeated() -> None:
     words = (
         "No file at https://www.linkedin.com/ambry/?x-li-ambry-ep=AQ1, /ambry/?ep=AQ2 or /ambry. Why? Gone."
     )
-    assert str(run([answer(404, {"message": words})]).error) == (
+    assert str(run([answer(404, {"message": words, "status": 404})]).error) == (
         "Could not read job 7 (HTTP 404): No file at *** *** or /ambry. Why? Gone."
     )
 
 
 def test_linkedins_words_are_kept_to_one_line_and_500_characters() -> None:
-    message = str(run([answer(404, {"message": "a\n\tb\r" + "c" * 600})]).error)
+    message = str(run([answer(404, {"message": "a\n\tb\r" + "c" * 600, "status": 404})]).error)
     assert message == f"Could not read job 7 (HTTP 404): a b {'c' * 496}."
 
 
@@ -317,6 +380,11 @@ FAILING = [
     pytest.param(answer(503), errors.SalesNavigatorServerError, id="503"),
     pytest.param(answer(504), errors.SalesNavigatorServerError, id="504"),
     pytest.param(answer(429, MINUTE_LIMIT), errors.SalesNavigatorRateLimitError, id="429"),
+    *(
+        pytest.param(answer(status, {"status": status}), errors.SalesNavigatorServerError, id=str(status))
+        for status in (408, 421, 423, 425)
+    ),
+    pytest.param(NoAnswer("refused", sent=False), errors.SalesNavigatorConnectionError, id="not-sent"),
     pytest.param(NoAnswer("timed out"), errors.SalesNavigatorConnectionError, id="no-answer"),
     pytest.param(HTML, errors.SalesNavigatorServerError, id="page-with-200"),
     pytest.param(NOT_JSON, errors.SalesNavigatorServerError, id="cut-json-with-200"),
@@ -331,16 +399,57 @@ UNREADABLE = [
     each for each in FAILING if isinstance(each.values[0], Response) and each.values[0].status == 200
 ]
 POST: Call[Any] = Call("read job 7", "POST", "/jobs/7", CALL.parse, Credential.MEMBER)
+MAYBE_PROCESSED = {"500", "502-page", "504", "no-answer"}
 
 
 @pytest.mark.parametrize(("reply", "kind"), UNREADABLE)
 def test_what_was_done_is_not_sent_again_though_its_answer_cannot_be_read(
     reply: Response, kind: type[errors.SalesNavigatorError]
 ) -> None:
-    played = run(repeat(reply), call=POST)
+    played = run([reply], call=POST)
     assert type(played.error) is kind
     assert played.error.retryable
-    assert len(played.requests) == 1
+    assert played.error.jobs_in_doubt == 1
+    assert str(played.error).endswith(
+        " LinkedIn may have created a job whose answer was lost; it expires by itself."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        *(each for each in FAILING if each.id in MAYBE_PROCESSED),
+        pytest.param(answer(403, b"<html>"), errors.SalesNavigatorServerError, id="403-page"),
+        pytest.param(answer(401), errors.SalesNavigatorServerError, id="bare-401"),
+        pytest.param(answer(520), errors.SalesNavigatorServerError, id="520"),
+    ],
+)
+def test_a_creation_that_may_have_been_processed_is_sent_once_more_at_most(
+    reply: Any, kind: type[errors.SalesNavigatorError]
+) -> None:
+    played = run([reply, reply], call=POST)
+    assert type(played.error) is kind
+    assert played.error.retryable
+    assert played.error.jobs_in_doubt == 2
+    assert str(played.error).endswith(
+        " LinkedIn may have created up to 2 jobs whose answers were lost; they expire by themselves."
+    )
+    assert run([reply, OK], call=POST).result == 7
+
+
+def test_tries_that_reached_nobody_do_not_count_as_creations() -> None:
+    not_sent, lost = NoAnswer("refused", sent=False), answer(504)
+    assert run([not_sent, answer(503), lost, answer(429), not_sent, OK], call=POST).result == 7
+    assert run([not_sent, lost, answer(503), lost], call=POST).error.jobs_in_doubt == 2
+    assert run([lost, EXPIRED, lost], (TOKEN, Token("fresh")), call=POST).error.jobs_in_doubt == 2
+    refused = run([lost, answer(403, {"status": 403})], call=POST).error
+    assert type(refused) is errors.SalesNavigatorPermissionError
+    assert refused.jobs_in_doubt == 1
+
+
+def test_a_token_is_no_job_and_minted_again_as_often_as_a_read() -> None:
+    mint: Call[int] = Call("mint", "POST", "https://t", lambda _: 0, None, body=b"")
+    assert len(run(repeat(answer(504)), (), mint).requests) == RetryPolicy().tries
 
 
 @pytest.mark.parametrize(
@@ -350,7 +459,7 @@ def test_what_was_done_is_not_sent_again_though_its_answer_cannot_be_read(
         *(
             pytest.param(POST, *each.values, id=f"POST-{each.id}")
             for each in FAILING
-            if each not in UNREADABLE
+            if each not in UNREADABLE and each.id not in MAYBE_PROCESSED
         ),
     ],
 )
@@ -385,7 +494,7 @@ def test_the_waits_double_and_jitter_takes_off_half_at_most(jitters: list[float]
 def test_an_answer_that_cannot_be_read_is_described_and_not_shown() -> None:
     error = run(repeat(HTML)).error
     assert str(error) == (
-        "Could not read job 7: LinkedIn answered HTTP 200 with a body that cannot be read (text/html, 39"
+        "Could not read job 7 (HTTP 200): LinkedIn answered with a body that cannot be read (text/html, 39"
         " bytes; JSONDecodeError)."
     )
     assert error.status_code == 200
@@ -436,8 +545,9 @@ def test_each_wait_says_which_try_failed_and_why() -> None:
         ("Mon, 99 Jun 2026 12:01:30 GMT", 0.75),
     ],
 )
-def test_a_429_is_waited_for_as_long_as_linkedin_says(retry_after: str, seconds: float) -> None:
-    played = run([answer(429, MINUTE_LIMIT, retry_after=retry_after), OK])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_429_or_503_is_waited_for_as_long_as_it_says(status: int, retry_after: str, seconds: float) -> None:
+    played = run([answer(status, {"status": status}, retry_after=retry_after), OK])
     assert played.result == 7
     assert played.sleeps == [seconds]
 
@@ -453,12 +563,18 @@ def test_a_429_without_a_body_is_waited_for_too() -> None:
 @pytest.mark.parametrize(
     "retry_after", ["121", "86400", format_datetime(NOW + dt.timedelta(hours=1), usegmt=True)]
 )
-def test_a_429_that_asks_for_too_long_a_wait_is_told_at_once_with_the_wait(retry_after: str) -> None:
-    error = run([answer(429, MINUTE_LIMIT, retry_after=retry_after)]).error
-    assert isinstance(error, errors.SalesNavigatorRateLimitError)
-    assert (error.retry_after or 0) > 120
-    assert not error.daily
-    assert f"LinkedIn asks to wait {error.retry_after:g} seconds." in str(error)
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, errors.SalesNavigatorRateLimitError), (503, errors.SalesNavigatorServerError)],
+)
+def test_a_wait_that_is_too_long_is_told_at_once(
+    status: int, kind: type[errors.SalesNavigatorError], retry_after: str
+) -> None:
+    error = run([answer(status, {"status": status}, retry_after=retry_after)]).error
+    assert type(error) is kind
+    assert error.retryable
+    assert error.retry_after > 120
+    assert f"Its Retry-After is {error.retry_after:g} seconds." in str(error)
 
 
 @pytest.mark.parametrize("retry_after", [None, "7"])
@@ -523,16 +639,21 @@ def test_a_download_sends_the_url_as_it_is_with_the_token_and_the_documented_hea
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_followed_without_the_token_even_on_the_same_host(status: int) -> None:
-    played = download([moved("/elsewhere?a=b%2Fc", status), moved("https://media.licdn.com/f", status), CSV])
+def test_a_redirect_is_followed_with_the_token_within_the_same_origin_and_never_beyond_it(
+    status: int,
+) -> None:
+    hops = ["/else?a=b%2Fc", "https://WWW.linkedin.com:443/f", "https://media.licdn.com/f", FILE]
+    played = download([*(moved(hop, status) for hop in hops[:3]), CSV])
     assert played.result is CSV
     assert [request.url for request in played.requests] == [
         FILE,
-        "https://www.linkedin.com/elsewhere?a=b%2Fc",
-        "https://media.licdn.com/f",
+        "https://www.linkedin.com/else?a=b%2Fc",
+        *hops[1:3],
     ]
-    assert played.tokens_sent == [TOKEN.value, None, None]
-    for request in played.requests:
+    assert played.tokens_sent == [TOKEN.value, TOKEN.value, TOKEN.value, None]
+    back = download([moved(hops[2], status), moved(hops[3], status), CSV])
+    assert back.tokens_sent == [TOKEN.value, None, None]
+    for request in played.requests + back.requests:
         assert "Authorization" not in request.headers
         assert request.stream
 
@@ -584,23 +705,19 @@ def test_a_redirect_without_a_location_is_an_error() -> None:
     assert download([answer(302)]).error.status_code == 302
 
 
+@pytest.mark.parametrize("by_linkedin", [True, False])
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-def test_a_download_that_is_refused_is_told_at_once(status: int) -> None:
+def test_a_download_that_is_refused_is_told_at_once(status: int, by_linkedin: bool) -> None:
     """The URL may have expired: only its owner can ask for a new one."""
-    played = download([answer(status, {"message": f"Cannot read {FILE} with {TOKEN.value}"})])
+    body = {"message": f"Cannot read {FILE} with {TOKEN.value}"} | ({"status": status} if by_linkedin else {})
+    played = download([answer(status, body)])
     assert played.error.status_code == status
+    assert played.error.retryable == (not by_linkedin and status != 400)
+    assert "connection's host" not in str(played.error)
     assert not played.sleeps
     assert len(played.needs) == 1
     for secret in (FILE, "AQ-1_2", TOKEN.value):
         assert secret not in f"{played.error} {vars(played.error)}"
-
-
-@pytest.mark.parametrize("status", [404, 410])
-def test_a_store_says_in_its_own_words_that_a_file_is_gone(status: int) -> None:
-    played = download([answer(status, b"<Error><Code>NoSuchKey</Code></Error>")])
-    assert played.error.status_code == status
-    assert not played.sleeps
-    assert "connection's host" not in str(played.error)
 
 
 @pytest.mark.parametrize("reply", [answer(500), answer(503), NoAnswer("reset"), answer(429)], ids=repr)
@@ -627,7 +744,9 @@ def test_nothing_that_carries_a_secret_shows_it() -> None:
         assert secret not in shown
 
 
-@pytest.mark.parametrize("reply", [answer(429, DAY_LIMIT, **IDS), answer(404, **IDS)], ids=repr)
+@pytest.mark.parametrize(
+    "reply", [answer(429, DAY_LIMIT, **IDS), answer(404, {"status": 404}, **IDS)], ids=repr
+)
 def test_an_error_survives_the_way_to_another_process(reply: Response) -> None:
     error = run([reply]).error.because("The job goes on.")
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301

@@ -39,7 +39,8 @@ def answered(body: Any, **headers: str) -> Response:
 
 def read(body: Any) -> ExportJob:
     """As the calls read it, envelope and all."""
-    return calls.get_analytics_export(1, 1).parse(answered(body))
+    job = body if "status" in body else body["value"]
+    return calls.get_analytics_export(job.get("id", job.get("jobId")), 1).parse(answered(body))
 
 
 COMPLETED = {

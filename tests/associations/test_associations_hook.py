@@ -256,6 +256,52 @@ def test_a_key_that_failed_by_its_status_alone_is_no_match_only_for_404() -> Non
     assert association_results(in_words, [ok, gone, broken, absent]) == expected
 
 
+READ = ProfileAssociation(FOUND["member"], FOUND["profile"])
+NO_PROFILE = "an answer that cannot be read (KeyError: 'profile')"
+STRANGER = "no answer, while LinkedIn answered for 1 keys that were not asked for"
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "answered", "expected"),
+    [
+        pytest.param(
+            "12", {"1": {"member": "m"}, "2": FOUND}, [NO_PROFILE, READ], id="one without a profile"
+        ),
+        pytest.param("1", {"1": {"member": "m", "profile": None}}, ["an answer that cannot be"], id="null"),
+        pytest.param("1", {"1": [FOUND]}, ["an answer that cannot be read (TypeError"], id="a list"),
+        pytest.param("12", {"3": FOUND, "2": FOUND}, [STRANGER, READ], id="a stranger, and one is missing"),
+        pytest.param("12", {"3": FOUND, "2": FOUND, "1": FOUND}, [READ, READ], id="a stranger, none missing"),
+        pytest.param("1", {"?": FOUND}, [STRANGER], id="a key that is none"),
+        pytest.param("aB", {"A": FOUND, "b": FOUND}, [READ, READ], id="other case"),
+        pytest.param("aA", {"A": FOUND}, [None, READ], id="exact first"),
+        pytest.param("aA", {"ä": FOUND}, [STRANGER, STRANGER], id="not only the case differs"),
+    ],
+)
+def test_an_odd_answer_costs_its_row_and_not_the_batch(
+    asked_for: str, answered: dict[str, object], expected: list[object]
+) -> None:
+    body = {
+        "results": {
+            "((" if name == "?" else f"(instanceId:a,partner:b,recordId:{name})": each
+            for name, each in answered.items()
+        }
+    }
+    keys = [ProfileAssociationKey("a", "b", name) for name in asked_for]
+    results = association_results(body, keys)
+    assert [result.key for result in results] == keys
+    for result, each in zip(results, expected, strict=True):
+        if isinstance(each, str):
+            assert each in str(result.error)
+        else:
+            assert (result.association, result.error) == (each, None)
+
+
+def test_two_keys_that_differ_in_case_only_are_not_told_apart_by_a_third() -> None:
+    keys = [ProfileAssociationKey("a", "b", name) for name in ("ab", "AB")]
+    results = association_results({"results": {"(instanceId:a,partner:b,recordId:Ab)": FOUND}}, keys)
+    assert [result.error for result in results] == [STRANGER, STRANGER]
+
+
 def test_keys_may_be_answered_by_their_values_alone_as_in_the_openapi_file() -> None:
     keys = [ProfileAssociationKey("sf-instance-001", "sales,force", name) for name in ("1", "2")]
     body = {

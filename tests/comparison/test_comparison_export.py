@@ -79,7 +79,7 @@ def test_a_daily_limit_ends_the_wait(both: Both) -> None:
 @row(
     "The answer to a submission is lost",
     by_hand="the retry submits again: two jobs",
-    with_the_provider="submits again: two jobs; LinkedIn offers no key that would prevent it",
+    with_the_provider="sends it once more at most: two jobs; LinkedIn offers no key that would prevent it",
 )
 def test_a_lost_answer_costs_a_second_job(both: Both) -> None:
     for outcome in both(lambda sandbox: sandbox.fault("create", LoseAnswer())):

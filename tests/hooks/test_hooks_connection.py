@@ -129,11 +129,16 @@ def test_the_test_button_needs_no_member_token_where_there_is_an_application(
     )
 
 
+def refused(status: int, message: str) -> Reply:
+    return restli({"message": message, "status": status}, status)
+
+
 @pytest.mark.parametrize(
     ("fields", "reply", "sentence"),
     [
-        ({}, restli({"message": "The token has expired"}, 401), "The member access token is no longer good"),
-        ({}, restli({"message": "Not enough permissions"}, 403), "needs the scope r_sales_nav_analytics."),
+        ({}, refused(401, "The token has expired"), "The member access token is no longer good"),
+        ({}, refused(403, "Not enough permissions"), "needs the scope r_sales_nav_analytics."),
+        ({}, answer(403, b"<html>"), "This 403 is not an answer of Sales Navigator"),
         ({"password": None}, answer(200), "The connection has neither a member token nor an OAuth client id"),
         (
             {"host": "ftp://x"},
@@ -141,7 +146,7 @@ def test_the_test_button_needs_no_member_token_where_there_is_an_application(
             "The connection's host (the API base URL) is not a plain https URL",
         ),
     ],
-    ids=["expired", "forbidden", "empty", "wrong host"],
+    ids=["expired", "forbidden", "gateway", "empty", "wrong host"],
 )
 def test_the_test_button_says_what_is_wrong_in_a_sentence(
     server: ScriptedServer,

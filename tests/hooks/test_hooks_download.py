@@ -305,13 +305,11 @@ def test_a_redirect_to_an_allowed_host_is_followed_without_the_token(
         assert "AQ-signed" not in told()
 
 
-def test_a_redirect_within_the_host_is_followed_without_the_token(
-    server: ScriptedServer, origin: str
-) -> None:
+def test_a_redirect_within_the_origin_is_followed_with_the_token(server: ScriptedServer, origin: str) -> None:
     server.script(answer(307, headers={"Location": "/signed?sig=1"}), answer(200, CSV))
     assert download(origin + PATH) == CSV
     assert server.targets == [f"GET {PATH}", "GET /signed?sig=1"]
-    assert [received.bearer for received in server.requests] == [TOKEN, None]
+    assert [received.bearer for received in server.requests] == [TOKEN, TOKEN]
 
 
 @pytest.mark.parametrize("location", ["{foreign}/stolen?sig=1", "//127.0.0.1:{port}/stolen", "http://[::1"])

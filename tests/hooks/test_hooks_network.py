@@ -223,6 +223,46 @@ def test_a_certificate_of_another_host_is_refused(
         assert server.requests == []
 
 
+def _nobody_listens(_: pytest.FixtureRequest) -> str:
+    return NOBODY
+
+
+def _tls_is_not_trusted(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("tls_server").origin)
+
+
+def _tls_takes_too_long(request: pytest.FixtureRequest) -> str:
+    # This server speaks no TLS, and waits for the end of what it takes for a request line.
+    server: ScriptedServer = request.getfixturevalue("server")
+    return server.origin.replace("http:", "https:")
+
+
+def _a_proxy_refuses(request: pytest.FixtureRequest) -> str:
+    server: ScriptedServer = request.getfixturevalue("server")
+    server.script(answer(407))
+    request.getfixturevalue("monkeypatch").setenv("https_proxy", server.origin)
+    return "https://api.linkedin.com"
+
+
+@pytest.mark.parametrize(
+    "unreachable", [_nobody_listens, _tls_is_not_trusted, _tls_takes_too_long, _a_proxy_refuses]
+)
+def test_a_creation_that_reached_nobody_is_tried_like_a_read_and_leaves_no_job_in_doubt(
+    request: pytest.FixtureRequest,
+    connect: Callable[..., None],
+    call: Caller,
+    told: Callable[..., str],
+    unreachable: Callable[[pytest.FixtureRequest], str],
+) -> None:
+    connect(f"{unreachable(request)}/v2", http_timeout=0.2)
+    with pytest.raises(SalesNavigatorConnectionError) as raised:
+        call("create_crm_validation_export", "urn:li:crmInstance:(DYNAMICS,1)")
+    assert raised.value.jobs_in_doubt == 0
+    everything = told(raised.value)
+    assert "may have created" not in everything
+    assert everything.count("Waiting") == TRIES - 1
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_a_private_ca_can_come_from_the_environment(
     tls_server: ScriptedServer,

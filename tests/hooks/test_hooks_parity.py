@@ -48,6 +48,15 @@ GET_JOB = ("get_analytics_export", 7, CONTRACT)
 JOB_TARGET = "/v2/salesAnalyticsExportJobs/7?contract=urn%3Ali%3Acontract%3A123456"
 READ = f"GET {JOB_TARGET}"
 _LATE_2023 = dt.datetime(2023, 12, 1, tzinfo=dt.UTC)
+_MIDNIGHT = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+CREATION = (
+    "create_analytics_export",
+    "activity",
+    CONTRACT,
+    _MIDNIGHT - dt.timedelta(days=2),
+    _MIDNIGHT - dt.timedelta(days=1),
+)
+CREATE = "POST /v2/salesAnalyticsExportJobs?action=exportActivityData"
 MINT = "POST /oauth/v2/accessToken"
 JOB = {"id": 7, "status": "PROCESSING"}
 NEW_TOKEN = "AQ-new-token-" + "z" * 400
@@ -81,6 +90,7 @@ class Scenario:
     outcome: ExportJob | tuple[type[SalesNavigatorError], str]
     requests: tuple[str, ...] = (READ,)
     connection: dict[str, Any] = field(default_factory=dict)
+    call: tuple[Any, ...] = GET_JOB
 
     def __str__(self) -> str:
         return self.name
@@ -94,6 +104,27 @@ def said(kind: type[SalesNavigatorError], text: str) -> tuple[type[SalesNavigato
     return kind, re.escape(f"{COULD_NOT} {text}")
 
 
+def gateways(status: int, words: str = "no Rest.li error body came with it") -> Any:
+    return said(
+        SalesNavigatorServerError,
+        f"(HTTP {status}): {words}. This {status} is not an answer of Sales Navigator: check the connection's"
+        " host, and any proxy on the way.",
+    )
+
+
+def created(name: str, outcome: Any, requests: int, *script: Reply, **connection: Any) -> Scenario:
+    """A scenario of a creation; ``outcome`` is its job, or the type of its error and the jobs in doubt."""
+    if isinstance(outcome, tuple):
+        kind, jobs = outcome
+        doubt = {
+            0: "",
+            1: "LinkedIn may have created a job whose answer was lost; it expires by itself.",
+            2: "LinkedIn may have created up to 2 jobs whose answers were lost; they expire by themselves.",
+        }[jobs]
+        outcome = kind, r"Could not create the activity export of [^ ]*( |: ).*" + re.escape(doubt)
+    return Scenario(f"creation: {name}", script, outcome, (CREATE,) * requests, connection, CREATION)
+
+
 SUCCESS = ExportJob.from_wire(JOB, "AAY-1")
 FOREVER = (READ,) * TRIES
 REFRESHABLE = {"login": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN}
@@ -101,6 +132,10 @@ NEW = restli({"access_token": NEW_TOKEN, "expires_in": "5184000"})
 PUT_A_NEW_TOKEN = (
     " The member access token is no longer good: put a new one in the connection's password, or give the"
     " connection a refresh_token."
+)
+REDIRECT = (
+    "(HTTP 302): no Rest.li error body came with it. The answer is a redirect, and a token must not follow"
+    " one: check the connection's host (the API base URL), and any proxy on the way."
 )
 SCENARIOS = [
     Scenario("success", (OK,), SUCCESS),
@@ -171,8 +206,53 @@ SCENARIOS = [
     Scenario(
         "429 with a Retry-After that is too long to wait for",
         (refusal(429, "Too fast", **{"Retry-After": "3600"}),),
-        said(SalesNavigatorRateLimitError, f"(HTTP 429): Too fast.{IDS} LinkedIn asks to wait 3600 seconds."),
+        said(SalesNavigatorRateLimitError, f"(HTTP 429): Too fast.{IDS} Its Retry-After is 3600 seconds."),
     ),
+    Scenario(
+        "503 with Retry-After",
+        (refusal(503, "Later", **{"Retry-After": "0.02"}), OK),
+        SUCCESS,
+        (READ, READ),
+    ),
+    Scenario(
+        "503 with a Retry-After that is too long to wait for",
+        (refusal(503, "Later", **{"Retry-After": "3600"}),),
+        said(SalesNavigatorServerError, f"(HTTP 503): Later.{IDS} Its Retry-After is 3600 seconds."),
+    ),
+    *(
+        Scenario(f"{status}, then an answer", (answer(status), OK), SUCCESS, (READ, READ))
+        for status in (401, 403, 404, 408, 410, 421, 423, 425)
+    ),
+    Scenario("an empty 404 forever", (answer(404),), gateways(404), FOREVER),
+    Scenario("an HTML 403 forever", (answer(403, HTML),), gateways(403), FOREVER),
+    Scenario(
+        "a proxy's JSON 404 forever",
+        (answer(404, b'{"message": "no such route"}'),),
+        gateways(404, "no such route"),
+        FOREVER,
+    ),
+    Scenario(
+        "a 404 that only its header calls LinkedIn's",
+        (answer(404, headers={"X-RestLi-Error-Response": "true"}),),
+        said(SalesNavigatorNotFoundError, "(HTTP 404): no Rest.li error body came with it."),
+    ),
+    Scenario(
+        "another job's status forever",
+        (restli({**JOB, "id": 8}),),
+        said(SalesNavigatorServerError, f"(HTTP 200): LinkedIn answered with job 8.{IDS}"),
+        FOREVER,
+    ),
+    Scenario("another job's status, then its own", (restli({**JOB, "id": 8}), OK), SUCCESS, (READ, READ)),
+    created("504 forever", (SalesNavigatorServerError, 2), 2, answer(504)),
+    created("500 once", SUCCESS, 2, answer(500), OK),
+    created("an HTML 403 forever", (SalesNavigatorServerError, 2), 2, answer(403, HTML)),
+    created("reset after it was sent", (SalesNavigatorConnectionError, 2), 2, reset),
+    created("closed after it was sent", (SalesNavigatorConnectionError, 2), 2, hang_up),
+    created("no answer in time", (SalesNavigatorConnectionError, 2), 2, silence, http_timeout=0.1),
+    created("an answer that is cut", (SalesNavigatorConnectionError, 2), 2, cut(b'{"id": 7', 1000)),
+    created("503 forever", (SalesNavigatorServerError, 0), TRIES, answer(503)),
+    created("423, 425, then an answer", SUCCESS, 3, answer(423), answer(425), OK),
+    created("an answer that cannot be read", (SalesNavigatorServerError, 1), 1, answer(200, HTML)),
     Scenario(
         "429 of the day",
         (refusal(429, DAY_LIMIT, 101),),
@@ -234,7 +314,7 @@ SCENARIOS = [
         (
             SalesNavigatorServerError,
             re.escape(
-                f"{COULD_NOT}: LinkedIn answered HTTP 200 with a body that cannot be read (text/html,"
+                f"{COULD_NOT} (HTTP 200): LinkedIn answered with a body that cannot be read (text/html,"
                 f" {len(HTML)} bytes; JSONDecodeError)."
             ),
         ),
@@ -246,7 +326,7 @@ SCENARIOS = [
         (
             SalesNavigatorServerError,
             re.escape(
-                f"{COULD_NOT}: LinkedIn answered HTTP 200 with a body that cannot be read"
+                f"{COULD_NOT} (HTTP 200): LinkedIn answered with a body that cannot be read"
                 " (application/json, 14 bytes; JSONDecodeError)."
             ),
         ),
@@ -258,7 +338,7 @@ SCENARIOS = [
         (
             SalesNavigatorServerError,
             re.escape(
-                f"{COULD_NOT}: LinkedIn answered HTTP 200 with a body that cannot be read (no content type,"
+                f"{COULD_NOT} (HTTP 200): LinkedIn answered with a body that cannot be read (no content type,"
                 " 0 bytes; JSONDecodeError)."
             ),
         ),
@@ -273,19 +353,19 @@ SCENARIOS = [
     Scenario(
         "a redirect is not followed",
         (answer(302, headers={"Location": "/v2/elsewhere?contract=1"}),),
-        said(SalesNavigatorBadRequestError, "(HTTP 302): no Rest.li error body came with it."),
+        said(SalesNavigatorBadRequestError, REDIRECT),
     ),
     Scenario(
         "nor is one to nowhere",
         (answer(302, headers={"Location": "http://[::1"}),),
-        said(SalesNavigatorBadRequestError, "(HTTP 302): no Rest.li error body came with it."),
+        said(SalesNavigatorBadRequestError, REDIRECT),
     ),
 ]
 
 
-def outcome(call: Caller) -> Any:
+def outcome(call: Caller, arguments: tuple[Any, ...]) -> Any:
     try:
-        return call(*GET_JOB)
+        return call(*arguments)
     except SalesNavigatorError as error:
         return error
 
@@ -305,7 +385,7 @@ def test_both_hooks_make_the_same_of_a_server_that_misbehaves(
     for library, call in CALLERS.items():
         forget_tokens()
         server.script(*scenario.script)
-        result = outcome(call)
+        result = outcome(call, scenario.call)
         requests[library] = list(server.requests)
         assert tuple(server.targets) == scenario.requests
         if isinstance(result, SalesNavigatorError):

@@ -33,7 +33,14 @@ from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Report
 from airflow_provider_snav.api.windows import oldest_start
 from airflow_provider_snav.operators.durable import STATE_KEY
-from airflow_provider_snav.sandbox.faults import LoseAnswer, html_page, http_error, throttled
+from airflow_provider_snav.sandbox.faults import (
+    Answer,
+    LoseAnswer,
+    gateway_error,
+    html_page,
+    http_error,
+    throttled,
+)
 from airflow_provider_snav.sandbox.server import Sandbox
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -202,12 +209,25 @@ def test_a_job_that_could_not_be_remembered_is_named_and_no_resumption_promised(
     assert "A retry submits the whole export again." in str(raised.value)
 
 
-def test_a_gateways_404_is_not_taken_for_a_job_that_is_gone(snav_sandbox: Sandbox, path: Any) -> None:
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (html_page(404), "not an answer of Sales Navigator"),
+        (gateway_error(404), "not an answer of Sales Navigator"),
+        (gateway_error(410, "no such route"), "not an answer of Sales Navigator"),
+        (http_error(404), "was submitted minutes ago"),
+        (still_queued(8), "LinkedIn answered with job 8"),
+    ],
+    ids=["a page", "empty", "a proxy's JSON", "just submitted", "another job"],
+)
+def test_what_does_not_prove_that_a_job_is_gone_submits_nothing(
+    snav_sandbox: Sandbox, path: Any, fault: Answer, says: str
+) -> None:
     store = Store(crash_after=1)
     with pytest.raises(Killed):
         path(exporting(), store)
-    snav_sandbox.fault("status", html_page(404), times=2)
-    with pytest.raises(SalesNavigatorServerError, match="not an answer of Sales Navigator"):
+    snav_sandbox.fault("status", fault, times=2)
+    with pytest.raises(SalesNavigatorServerError, match=says):
         path(exporting(), store)
     path(exporting(), store)
     assert len(snav_sandbox.created_jobs) == 1
@@ -217,8 +237,8 @@ def test_a_job_whose_answer_was_lost_is_not_denied(snav_sandbox: Sandbox, path: 
     snav_sandbox.fault("create", LoseAnswer(), times=None)
     with pytest.raises(SalesNavigatorConnectionError) as raised:
         path(exporting(), Store())
-    assert snav_sandbox.created_jobs
-    assert "LinkedIn may have created a job whose answer was lost" in str(raised.value)
+    assert len(snav_sandbox.created_jobs) == 2
+    assert "LinkedIn may have created up to 2 jobs whose answers were lost" in str(raised.value)
     assert "No job was created" not in str(raised.value)
 
 
@@ -340,7 +360,7 @@ def test_a_lost_answer_does_not_hide_the_jobs_that_run(snav_sandbox: Sandbox, pa
     snav_sandbox.fault("create", LoseAnswer(), times=None)
     with pytest.raises(SalesNavigatorConnectionError) as raised:
         path(exporting(**DAYS_200, wait_for_completion=False), Store())
-    for part in ("may have created a job whose answer was lost", "LinkedIn goes on with job 7"):
+    for part in ("may have created up to 2 jobs whose answers were lost", "LinkedIn goes on with job 7"):
         assert part in str(raised.value)
 
 

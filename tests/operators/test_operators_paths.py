@@ -20,6 +20,7 @@ from task_runs import (
     ending_of,
     exporting,
     on_worker,
+    still_queued,
 )
 
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -29,6 +30,7 @@ from airflow_provider_snav.sandbox.faults import (
     LoseAnswer,
     Reset,
     garbage_json,
+    gateway_error,
     html_page,
     http_error,
     throttled,
@@ -69,11 +71,11 @@ def polls(*faults: Fault | tuple[Fault, int | None]) -> Arrange:
     return arrange
 
 
-def creations(*faults: Fault) -> Arrange:
+def creations(*faults: Fault, times: int | None = 1) -> Arrange:
     def arrange(sandbox: Sandbox) -> None:
         jobs()(sandbox)
         for fault in faults:
-            sandbox.fault("create", fault)
+            sandbox.fault("create", fault, times=times)
 
     return arrange
 
@@ -87,6 +89,16 @@ def queue_of(foreign: int) -> Arrange:
                 hook.create_analytics_export("seat", CONTRACT, START, UNTIL)
 
     return arrange
+
+
+def later(arrange: Arrange) -> Arrange:
+    """Polls come when the jobs are no longer quite new, and a 404 may be believed."""
+
+    def arrange_later(sandbox: Sandbox) -> None:
+        sandbox.advance(dt.timedelta(minutes=20))
+        arrange(sandbox)
+
+    return arrange_later
 
 
 @dataclass(frozen=True)
@@ -209,14 +221,23 @@ SCENARIOS = [
         FOR_GOOD,
         ("HTTP 403", "administrator role", NEVER),
     ),
+    Scenario("polls meet an empty 404", polls((gateway_error(404), 7)), 1),
+    Scenario("polls meet a proxy's JSON 404", polls((gateway_error(404, "no such route"), 7)), 1),
+    Scenario("polls meet a firewall's page with 403", polls((html_page(403), 7)), 1),
+    Scenario("polls meet a bare 401", polls((gateway_error(401), 7)), 1),
+    Scenario("polls are answered 408, 421, 423, 425", polls(*map(http_error, (408, 421, 423, 425))), 1),
+    Scenario("polls are told when to come again", polls((Answer(503, b"", SOON), 7)), 1),
+    Scenario("polls are told to come again much later", polls(Answer(503, b"", {"Retry-After": "0.5"})), 1),
+    Scenario("polls are answered with another job", polls((still_queued(8), 7)), 1),
+    Scenario("a job just submitted is not known yet", polls((http_error(404), 7)), 1),
     Scenario(
         "the job is gone",
-        polls((http_error(404), None)),
+        later(polls((http_error(404), None))),
         1,
         FOR_GOOD,
         ("HTTP 404", "LinkedIn no longer knows a job of this export (1)", NEVER),
     ),
-    Scenario("the job is gone for a moment", polls(http_error(404)), 1),
+    Scenario("the job is gone for a moment", later(polls(http_error(404))), 1),
     Scenario(
         "the job takes longer than the timeout",
         jobs("PROCESSING"),
@@ -226,6 +247,16 @@ SCENARIOS = [
         {"timeout": dt.timedelta(seconds=1)},
     ),
     Scenario("a submission is answered 503", creations(http_error(503)), 1),
+    Scenario("a submission is answered 423", creations(http_error(423)), 1),
+    Scenario("a submission meets a firewall's page with 403", creations(html_page(403)), 1),
+    Scenario("a submission is answered 504", creations(http_error(504)), 1),
+    Scenario(
+        "a submission is answered 504 again and again",
+        creations(http_error(504), times=None),
+        0,
+        "SalesNavigatorServerError",
+        ("HTTP 504", "LinkedIn may have created up to 2 jobs whose answers were lost", "A retry submits it."),
+    ),
     Scenario("the answer to a submission is lost", creations(LoseAnswer()), 2),
     Scenario(
         "a submission is refused",

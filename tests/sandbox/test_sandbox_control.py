@@ -76,7 +76,7 @@ def test_a_connection_carries_the_credentials_asked_for(
     assert (connection["conn_type"], connection["host"]) == ("snav", sandbox.base_url)
     assert connection.get("password") == (sandbox.access_token if password else None)
     assert connection.get("login") == (sandbox.client_id if login else None)
-    assert set(connection["extra"]) == extra
+    assert set(connection["extra"]) == extra | {"download_hosts"}
 
 
 def test_a_request_is_recorded_as_it_came(sandbox: Sandbox, call: Call, create: Callable[..., int]) -> None:

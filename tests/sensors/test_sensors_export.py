@@ -15,13 +15,20 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     TaskDeferred,
 )
-from task_runs import MAPPED, START, UNTIL, context_of, deferred, exporting, on_worker
+from task_runs import MAPPED, START, UNTIL, context_of, deferred, exporting, on_worker, still_queued
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorRateLimitError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import Report
-from airflow_provider_snav.sandbox.faults import Reset, garbage_json, html_page, http_error, throttled
+from airflow_provider_snav.sandbox.faults import (
+    Reset,
+    garbage_json,
+    gateway_error,
+    html_page,
+    http_error,
+    throttled,
+)
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor
 from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
@@ -259,7 +266,12 @@ def test_a_connection_that_is_not_found_is_told_at_once_and_retried(
 
 def test_failed_polls_that_pass_by_themselves_are_waited_out(snav_sandbox: Sandbox, sense: Path) -> None:
     export = submitted(snav_sandbox, "COMPLETED")
-    for fault in (http_error(503), garbage_json(), html_page(), Reset(), html_page(200), http_error(500)):
+    passing = (
+        *(http_error(503), garbage_json(), html_page(), Reset(), html_page(200), http_error(500)),
+        *(html_page(403), gateway_error(404), gateway_error(401, "Unauthorized"), http_error(423)),
+        *(http_error(404), still_queued(8)),  # a job just submitted is not gone; another job's status
+    )
+    for fault in passing:
         snav_sandbox.fault("status", fault)
     assert sense(export)["slices"][0]["status"] == "COMPLETED"
 
@@ -277,6 +289,7 @@ def test_what_no_waiting_mends_ends_the_wait_for_good(
     snav_sandbox: Sandbox, sense: Path, fault: Any, says: str
 ) -> None:
     export = submitted(snav_sandbox, "PROCESSING")
+    snav_sandbox.advance(dt.timedelta(minutes=20))
     snav_sandbox.fault("status", http_error(503), times=2)
     snav_sandbox.fault("status", fault, times=None)
     with pytest.raises(AirflowFailException, match=says):

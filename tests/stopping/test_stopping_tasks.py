@@ -95,7 +95,7 @@ def test_a_job_that_linkedin_is_creating_when_the_task_is_stopped_is_remembered(
     assert store.export.job_ids == [job.job_id]
 
 
-@pytest.mark.parametrize("fault", [http_error(503), SILENCE], ids=["a failed answer", "no answer"])
+@pytest.mark.parametrize("fault", [http_error(504), SILENCE], ids=["a failed answer", "no answer"])
 def test_a_task_stopped_after_a_creation_went_unanswered_does_not_deny_the_job(
     snav_sandbox: Sandbox, fault: Any
 ) -> None:

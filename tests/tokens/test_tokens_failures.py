@@ -157,7 +157,7 @@ REFUSALS = [
         "throttled, for longer than is waited here",
         throttled(retry_after=900),
         SalesNavigatorRateLimitError,
-        ("HTTP 429", "LinkedIn asks to wait 900 seconds"),
+        ("HTTP 429", "Its Retry-After is 900 seconds."),
         calls=1,
         retryable=True,
         attributes={"daily": False, "retry_after": 900.0},

@@ -1,0 +1,113 @@
+"""The pages of ``/salesContracts``, read to the end of the list.
+
+Paging: LinkedIn's page on pagination. LinkedIn takes out of a page what the member may not see, so a page
+that is short, or empty, is the last one only where nothing else says how many contracts there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from airflow_provider_snav.api import restli
+from airflow_provider_snav.api.errors import SalesNavigatorServerError
+from airflow_provider_snav.api.models import Contract
+from airflow_provider_snav.api.wire import Reply, Step
+
+FIRST_PAGE = "q=contractsByMember"
+_DEFAULT_COUNT = 10
+_MOST_BARREN_PAGES = 20
+"""Pages in a row without a new contract: more than filtering explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractsPage:
+    """One page.
+
+    :param asked: where it was to begin.
+    :param said: where it begins, if LinkedIn says so.
+    :param count: how many contracts a page has at most.
+    :param total: how many contracts LinkedIn says there are, if it does.
+    :param link: the query of LinkedIn's own link to the next page, if there is one.
+    """
+
+    contracts: tuple[Contract, ...]
+    asked: int
+    said: int | None
+    count: int
+    total: int | None
+    link: str | None
+
+    @classmethod
+    def from_wire(cls, body: Mapping[str, Any], asked: int) -> Self:
+        """Read one answer."""
+        contracts = tuple(map(Contract.from_wire, body["elements"]))
+        paging = {name: value for name, value in (body.get("paging") or {}).items() if value is not None}
+        start, total = int(paging.get("start", asked)), int(paging.get("total", -1))
+        return cls(
+            contracts=contracts,
+            asked=asked,
+            said=start if "start" in paging else None,
+            count=int(paging.get("count", 0)) or _DEFAULT_COUNT,
+            # One that this page alone exceeds counts something else.
+            total=total if total >= len(contracts) else None,
+            link=_next_link(paging.get("links") or ()),
+        )
+
+    @property
+    def may_be_all(self) -> bool:
+        """LinkedIn speaks of no contracts beside these."""
+        return not self.said and not self.link and self.total in (None, len(self.contracts))
+
+    def following(self, *, brought_new: bool) -> str | None:
+        """The query of the next page, None after the last."""
+        if self.link:
+            return self.link
+        start = self.asked if self.said is None else self.said
+        # From where this page ends, so that nothing is left out; one that brought nothing is stepped over.
+        reached = start + len(self.contracts) if brought_new else (start // self.count + 1) * self.count
+        if reached >= self.total if self.total is not None else len(self.contracts) < self.count:
+            return None
+        return f"{FIRST_PAGE}&" + restli.encode_query({"start": reached, "count": self.count})
+
+
+def _next_link(links: Any) -> str | None:
+    """The query alone: whatever host a link names, the token goes to the API's."""
+    nexts = (link for link in links if isinstance(link, Mapping) and link.get("rel") == "next")
+    return next(filter(None, (str(link.get("href")).partition("?")[2] for link in nexts)), None)
+
+
+def read_pages(
+    page_of: Callable[[str], Generator[Step, Reply, ContractsPage]],
+) -> Generator[Step, Reply, tuple[list[Contract], int]]:
+    """All contracts in LinkedIn's order, and how many LinkedIn says there are.
+
+    :param page_of: performs the call for one query.
+    :raises SalesNavigatorServerError: pages repeat, so the list cannot be trusted.
+    """
+    contracts: dict[str, Contract] = {}
+    queries: list[str | None] = [FIRST_PAGE]
+    first: ContractsPage | None = None
+    barren = total = 0
+    while query := queries[-1]:
+        page = yield from page_of(query)
+        fresh = {each.contract: each for each in page.contracts if each.contract not in contracts}
+        contracts |= fresh
+        barren = 0 if fresh else barren + 1
+        total = max(total, page.total or 0, len(contracts))
+        first = first or page
+        # Contracts of the first page, beyond its reach: the server ignores where a page is to begin.
+        of_the_first = bool(page.contracts) and {*page.contracts} <= {*first.contracts}
+        ignores_start = of_the_first and page.asked >= first.count
+        if ignores_start and page.contracts == first.contracts and first.may_be_all and page.may_be_all:
+            break
+        following = page.following(brought_new=bool(fresh))
+        if ignores_start or following in queries or barren > _MOST_BARREN_PAGES:
+            raise SalesNavigatorServerError(
+                f"The pages of LinkedIn's list of contracts repeat after {len(contracts)} contracts, so the"
+                " list may not be complete. A retry reads it again.",
+                status_code=200,
+            )
+        queries.append(following)
+    return list(contracts.values()), total
