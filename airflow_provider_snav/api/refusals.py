@@ -116,8 +116,8 @@ def doubted(error: E, jobs: int) -> E:
 def in_doubt(jobs: int) -> str:
     """What becomes of jobs that LinkedIn may have created although no answer named them."""
     if jobs == 1:
-        return "LinkedIn may have created a job whose answer was lost; it expires by itself."
-    return f"LinkedIn may have created up to {jobs} jobs whose answers were lost; they expire by themselves."
+        return "LinkedIn may have created a job whose answer was lost."
+    return f"LinkedIn may have created up to {jobs} jobs whose answers were lost."
 
 
 def _kind(call: Call[Any], status: int) -> type[errors.SalesNavigatorApiError]:

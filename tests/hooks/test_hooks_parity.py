@@ -118,8 +118,8 @@ def created(name: str, outcome: Any, requests: int, *script: Reply, **connection
         kind, jobs = outcome
         doubt = {
             0: "",
-            1: "LinkedIn may have created a job whose answer was lost; it expires by itself.",
-            2: "LinkedIn may have created up to 2 jobs whose answers were lost; they expire by themselves.",
+            1: "LinkedIn may have created a job whose answer was lost.",
+            2: "LinkedIn may have created up to 2 jobs whose answers were lost.",
         }[jobs]
         outcome = kind, r"Could not create the activity export of [^ ]*( |: ).*" + re.escape(doubt)
     return Scenario(f"creation: {name}", script, outcome, (CREATE,) * requests, connection, CREATION)
