@@ -43,12 +43,13 @@ def test_check_says_what_each_credential_can_do(run: Run, snav_sandbox: Sandbox)
     assert not any(secret in ran.out + ran.err for secret in secrets_of(snav_sandbox))
 
 
-def test_check_answers_scripts_in_json(run: Run) -> None:
+def test_check_answers_scripts_in_json(run: Run, snav_sandbox: Sandbox) -> None:
     told = json.loads(run("check", "--json").out)
     assert told["works"] is True
     assert told["member"]["days_left"] == 59
     assert told["member"]["scopes"] == ["r_sales_nav_analytics", "r_sales_nav_display"]
-    assert told["download_hosts"] == ["*.linkedin.com", "*.licdn.com"]
+    named = f"localhost:{snav_sandbox.port}"
+    assert told["download_hosts"] == ["*.linkedin.com", "*.licdn.com", named]
     assert abs(told["clock_seconds_ahead"]) <= 1
 
 
