@@ -311,10 +311,11 @@ def _took(before: Slice, job: ExportJob, now: dt.datetime) -> str | None:
         return None
     if not before.processing_at:
         return f"Job {job.job_id} was queued and processed in {_length(now - before.submitted_at)}."
+    processed = f"processed for {_length(now - before.processing_at)}"
+    if before.processing_at == before.submitted_at:
+        return f"Job {job.job_id} was {processed}."
     queued = _length(before.processing_at - before.submitted_at)
-    return (
-        f"Job {job.job_id} was queued for {queued} and processed for {_length(now - before.processing_at)}."
-    )
+    return f"Job {job.job_id} was queued for {queued} and {processed}."
 
 
 def _length(time: dt.timedelta) -> dt.timedelta:
@@ -338,9 +339,12 @@ def timed_out(
     :param last_problem: of the polls, if any failed.
     """
     problem = f" The last poll that failed: {last_problem}" if last_problem else ""
+    queued = any(part.status == JobStatus.ENQUEUED for part in export.slices)
+    reason = f" {_ONE_AT_A_TIME}, and others were ahead." if queued else ""
     waiting = "; ".join(str(part) for part in export.slices if not part.is_completed)
     return SalesNavigatorExportTimeoutError(
-        f"The {export.title} was not complete after timeout={timeout}: still waiting for {waiting}.{problem}"
+        f"The {export.title} was not complete after timeout={timeout}: still waiting for {waiting}."
+        f"{reason}{problem}"
     )
 
 

@@ -196,9 +196,19 @@ def test_the_log_says_once_that_a_job_waits_for_its_turn_and_how_long_it_took() 
     assert waited.report.notes == ("Job 100 was queued for 0:00:48 and processed for 0:00:10.",)
 
 
-def test_a_job_that_was_never_seen_processing_took_one_time() -> None:
-    waited = play(export_of("ENQUEUED").with_slice(0, submitted_at=NOW), [JobStatus.TIMED_OUT])
-    assert waited.report.notes == ("Job 100 was queued and processed in 0:00:10.",)
+@pytest.mark.parametrize(
+    ("status", "processing_at", "took"),
+    [
+        ("ENQUEUED", None, "queued and processed in 0:00:10."),
+        # The documents know no queue for CRM validation: such a job begins as PROCESSING.
+        ("PROCESSING", NOW, "processed for 0:00:10."),
+    ],
+)
+def test_a_time_that_was_not_seen_is_not_told(
+    status: str, processing_at: dt.datetime | None, took: str
+) -> None:
+    export = export_of(status).with_slice(0, submitted_at=NOW, processing_at=processing_at)
+    assert play(export, [JobStatus.TIMED_OUT]).report.notes == (f"Job 100 was {took}",)
 
 
 # --- how a wait ends --------------------------------------------------------------------------------------
