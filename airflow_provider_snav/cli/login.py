@@ -14,7 +14,7 @@ import sys
 import webbrowser
 from dataclasses import dataclass
 from typing import Any, TextIO
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import check_airflows_database
@@ -33,6 +33,7 @@ from airflow_provider_snav.cli.main import SUCCEEDED, UsageError, say
 from airflow_provider_snav.cli.tables import print_json
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
+_LONGEST_WAIT_SECONDS = 24 * 3600
 _AUTHORIZATION_PAGE = "https://www.linkedin.com/oauth/v2/authorization"
 
 
@@ -52,7 +53,7 @@ class _Application:
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
     """Have the member consent, exchange the code, print or save the connection."""
-    _check_redirect(options)
+    _check(options)
     if options.save:
         # Before the member is asked: a token that cannot be saved would be lost.
         check_airflows_database()
@@ -87,9 +88,11 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     return SUCCEEDED
 
 
-def _check_redirect(options: argparse.Namespace) -> None:
-    where = urlsplit(options.redirect_uri)
-    if where.scheme not in ("http", "https") or not where.netloc or where.fragment:
+def _check(options: argparse.Namespace) -> None:
+    if not 0 < options.timeout < _LONGEST_WAIT_SECONDS:
+        raise UsageError(f"--timeout {options.timeout:g} is not a number of seconds above 0, a day at most.")
+    where = _address(options.redirect_uri)
+    if where is None or where.scheme not in ("http", "https") or not where.hostname or where.fragment:
         raise UsageError(
             f"--redirect-uri {options.redirect_uri!r} is not an absolute http or https address without #."
         )
@@ -98,6 +101,16 @@ def _check_redirect(options: argparse.Namespace) -> None:
             f"This command cannot listen at {options.redirect_uri}; it can at http://localhost. Add --paste,"
             " and paste the address at which the browser ends."
         )
+
+
+def _address(text: str) -> SplitResult | None:
+    """The parts of an address, None for text that is none."""
+    try:
+        where = urlsplit(text)
+        where.port  # noqa: B018  # raises for what is no port
+    except ValueError:
+        return None
+    return where
 
 
 def _application(options: argparse.Namespace, fields: dict[str, Any]) -> _Application:
@@ -143,7 +156,8 @@ def _consent(options: argparse.Namespace, client_id: str, settings: Settings) ->
     if options.paste:
         say(f"Open this address in a browser, as the member whose reports you export:\n\n  {address}\n")
         pasted = _ask("The address at which the browser ended (not shown): ", secret=True)
-        return _code(urlsplit(pasted).query, state)
+        where = _address(pasted)
+        return _code(where.query if where else "", state)
     with listening(options.redirect_uri) as wait:
         say(f"Allow the access in the browser. If none opens, open this address:\n\n  {address}\n")
         if not options.no_browser:

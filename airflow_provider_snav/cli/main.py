@@ -39,23 +39,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def perform(name: str, options: argparse.Namespace) -> int:
-    """Run the command's module and turn what it raises into a sentence and an exit code."""
-    with _results_alone_on_stdout() as results:
-        # Here: Airflow imports this module with each of its commands.
-        from airflow_provider_snav.api.errors import SalesNavigatorError
+    """Run the command's module, its results alone on standard output; returns the exit code."""
+    try:
+        with _results_alone_on_stdout() as results:
+            return _run(name, options, results)
+    except BrokenPipeError:
+        # Whoever reads the results wants no more of them, as ``head`` does.
+        return FAILED
 
-        try:
-            run = import_module(f"airflow_provider_snav.cli.{name}").run
-            return int(run(options, results))
-        except UsageError as error:
-            say(str(error))
-            return WRONG_USAGE
-        except SalesNavigatorError as error:
-            say(f"{error} {error.see}")
-            return FAILED
-        except KeyboardInterrupt:
-            say("Interrupted.")
-            return INTERRUPTED
+
+def _run(name: str, options: argparse.Namespace, results: TextIO) -> int:
+    """Turn what the module raises into a sentence and an exit code."""
+    # Here: Airflow imports this module with each of its commands.
+    from airflow_provider_snav.api.errors import SalesNavigatorError
+
+    try:
+        run = import_module(f"airflow_provider_snav.cli.{name}").run
+        return int(run(options, results))
+    except UsageError as error:
+        say(str(error))
+        return WRONG_USAGE
+    except SalesNavigatorError as error:
+        say(f"{error} {error.see}")
+        return FAILED
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return INTERRUPTED
 
 
 def say(text: str) -> None:

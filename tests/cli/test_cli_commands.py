@@ -116,6 +116,12 @@ def test_wrong_usage_ends_with_2(run: Run, arguments: list[str]) -> None:
     assert "usage:" in ran.err
 
 
+def test_a_reader_that_wants_no_more_is_no_reason_for_a_traceback() -> None:
+    command = f"{sys.executable} -m airflow_provider_snav explain --json | true"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+    assert not ended.stderr
+
+
 # --- airflow snav -----------------------------------------------------------------------------------------
 
 

@@ -233,6 +233,8 @@ def test_a_port_that_is_taken_is_told_before_the_browser_opens(
     ("arguments", "sentence"),
     [
         (["--redirect-uri", "https://example.com/callback"], "Add --paste"),
+        (["--timeout", "-1"], "--timeout -1 is not a number of seconds"),
+        (["--redirect-uri", "http://localhost:99999/callback"], "is not an absolute http or https address"),
         (["--redirect-uri", "callback"], "is not an absolute http or https address"),
         (["--redirect-uri", "http://localhost:8401/callback#top"], "address without #"),
         (["--paste"], "Nothing was given for: The address at which the browser ended"),
