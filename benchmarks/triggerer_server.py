@@ -13,8 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-_JOB = {"id": 7, "status": "PROCESSING", "contract": "urn:li:contract:1", "exportType": "ACTIVITY"}
+from functools import cache
 
 
 def _answer(status: str, body: object) -> bytes:
@@ -23,7 +22,11 @@ def _answer(status: str, body: object) -> bytes:
     return (head + text).encode()
 
 
-_SALES_NAVIGATOR = _answer("200 OK", _JOB)
+@cache
+def _sales_navigator(job_id: int) -> bytes:
+    return _answer("200 OK", {"id": job_id, "status": "PROCESSING"})
+
+
 _DBT_CLOUD = _answer("200 OK", {"data": {"status": 3}})
 # The http provider's sensor waits for as long as the answer is "not found".
 _ABSENT = _answer("404 Not Found", {})
@@ -57,7 +60,7 @@ class _StillRunning(asyncio.Protocol):
             return _answer("200 OK", self._server.polls)
         self._server.polls += 1
         if request.startswith(b"GET /v2/"):
-            return _SALES_NAVIGATOR
+            return _sales_navigator(int(request.partition(b"?")[0].rpartition(b"/")[2]))
         return _DBT_CLOUD if request.startswith(b"GET /api/") else _ABSENT
 
 
