@@ -42,7 +42,8 @@ def storage_path(
     if written:
         _check_names(text, name)
     try:
-        path = ObjectStoragePath(text, conn_id=conn_id)
+        # Airflow 2.11.0 takes an explicit None for the connection's id, whatever the URI names.
+        path = ObjectStoragePath(text, **({"conn_id": conn_id} if conn_id else {}))
         path.fs  # noqa: B018  # resolves the connection
     except (ValueError, ImportError, AirflowNotFoundException) as error:
         raise SalesNavigatorConfigurationError(

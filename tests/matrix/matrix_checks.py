@@ -134,6 +134,14 @@ def public_names_import(cell: Cell) -> str:
     return ""
 
 
+def places_keep_their_connection(_: Cell) -> str:
+    from airflow_provider_snav.storage.paths import storage_path
+
+    place = str(storage_path("file://lake@/tmp/", "destination"))
+    assert place.startswith("file://lake@"), place
+    return ""
+
+
 def connection_form_is_ours(cell: Cell) -> str:
     if MINOR < (3, 0):
         from airflow.providers_manager import ProvidersManager
@@ -253,6 +261,7 @@ CHECKS = (
     dag_files_parse,
     deferred_export_lands,
     exports_on_a_worker_land,
+    places_keep_their_connection,
     asset_events_say_what_landed,
     lineage_says_what_landed,
     watermark_moves_or_is_refused,
