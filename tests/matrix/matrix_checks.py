@@ -254,6 +254,25 @@ def jobs_are_remembered_or_not(cell: Cell) -> str:
     return "yes" if goes_on else "no"
 
 
+def commands_work(cell: Cell) -> str:
+    code, printed = cell.airflow("snav", "explain", "row-count")
+    assert (code == 0) is (MINOR >= (3, 2)), printed
+    week = ["--from", str(TODAY - timedelta(days=9)), "--to", str(TODAY - timedelta(days=2))]
+    export = ["export", "activity", "--contract", "123456", *week, "--into", str(cell.lake / "commands")]
+    environment = {**os.environ, "XDG_STATE_HOME": str(cell.lake.with_name("state"))}
+    for command in (["check", "--json"], ["contracts", "--json"], [*export, "--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow_provider_snav", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        json.loads(done.stdout)
+    return "also as airflow snav" if MINOR >= (3, 2) else "no airflow snav"
+
+
 CHECKS = (
     provider_is_discovered,
     public_names_import,
@@ -266,6 +285,7 @@ CHECKS = (
     lineage_says_what_landed,
     watermark_moves_or_is_refused,
     jobs_are_remembered_or_not,
+    commands_work,
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from public_api_stored import stored_values
 
+from airflow_provider_snav.cli.commands import COMMANDS
 from airflow_provider_snav.landing.plan import LandedFile
 
 PACKAGE = "airflow_provider_snav"
@@ -30,6 +31,7 @@ MODULES = (
     "api.errors",
     "api.models",
     "api.associations",
+    "api.oauth",
     "sandbox.server",
     "sandbox.settings",
     "sandbox.faults",
@@ -58,6 +60,7 @@ def public_api() -> str:
     for name in MODULES:
         lines += ["", "", f"{PACKAGE}.{name}", *_module(importlib.import_module(f"{PACKAGE}.{name}"))]
     lines += ["", "", "One entry of what the transfer returns", *_parameters_of(LandedFile, "    ")]
+    lines += ["", "", "Commands", *_commands()]
     info = importlib.import_module(f"{PACKAGE}.get_provider_info").get_provider_info()
     stored = stored_values(dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC))
     for title, value in {"What Airflow stores": stored, "Provider info": info}.items():
@@ -70,6 +73,11 @@ def _entry_points() -> Iterator[str]:
         for entry in entry_points(group=group):
             if entry.value.startswith(PACKAGE):
                 yield f"    [{group}] {entry.name} = {entry.value}"
+
+
+def _commands() -> Iterator[str]:
+    for command in COMMANDS:
+        yield f"    {command.name} {' '.join('/'.join(option.flags) for option in command.options)}"
 
 
 def _module(module: Any) -> Iterator[str]:
