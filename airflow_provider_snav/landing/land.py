@@ -26,7 +26,7 @@ class Landing:
     :param folder: where; created if the store has folders.
     :param stopping: ends the landing when Airflow stops the task.
     :param log: gets a line about progress every ten seconds.
-    :param confirm_try: raises if Airflow has given this try up; is called before each file is published.
+    :param confirm_try: raises if this try may publish nothing more; by default, if the task was stopped.
 
     ``next_export_start_at`` is, after a CRM validation export, where LinkedIn suggests the next begins.
     """
@@ -39,16 +39,14 @@ class Landing:
         terms: Terms,
         stopping: Stopping,
         log: Any,
-        confirm_try: Callable[[], None] = lambda: None,
+        confirm_try: Callable[[], None] | None = None,
     ) -> None:
         self._export = export
         self._folder = folder
         self._terms = terms
         self._log = log
         self._downloads = Downloads(hook, export, terms, stopping, log)
-        self._publication = Publication(folder, terms, self._check, log)
-        self._stopping = stopping
-        self._confirm_try = confirm_try
+        self._publication = Publication(folder, terms, confirm_try or stopping.check, log)
         self.next_export_start_at: dt.datetime | None = None
 
     def run(self, confirm: Callable[[], None] = lambda: None) -> list[LandedFile]:
@@ -76,10 +74,6 @@ class Landing:
         finally:
             self._downloads.discard()
         return files
-
-    def _check(self) -> None:
-        self._confirm_try()
-        self._stopping.check()
 
     def fate(self, error: SalesNavigatorError) -> str:
         """What an error left behind, and what a retry will do."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Context
+from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import SalesNavigatorError
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.windows import to_text
@@ -93,17 +94,19 @@ class TaskMemory:
         self.is_behind, self.stored = False, export
 
 
-def confirm_try(context: Context) -> None:
-    """Make sure, before something is published, that Airflow has not given this try up meanwhile.
+def confirm_try(context: Context, stopping: Stopping) -> None:
+    """Make sure, before something is published, that Airflow has not ended this try meanwhile.
 
     A worker that was frozen may come back after another try has landed the same files. Airflow 3.3 and later
     refuse what such a try wants to store.
 
+    :raises SalesNavigatorStoppedError: Airflow stopped the task.
     :raises SalesNavigatorError: Airflow refused, or could not be reached.
     """
     store = context.get("task_state_store")
     if store is not None:
         _write(store, PUBLISHING_KEY, {"at": to_text(now())})
+    stopping.check()
 
 
 def _write(store: Any, key: str, value: Any) -> None:

@@ -373,8 +373,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
                 counts["failed"] += result.error is not None
                 stage.write(json.dumps(result_row(result)).encode() + b"\n")
             stage.seal()
-            self._stopping.check()
-            confirm_try(context)
+            confirm_try(context, self._stopping)
             try:
                 stage.publish()
             except SalesNavigatorDestinationError:

@@ -154,7 +154,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
             watermark = self._watermark(export, context)
             hook = SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping)
             folder = storage_path(self.destination, "destination", self.object_storage_conn_id)
-            confirm = partial(confirm_try, context)
+            confirm = partial(confirm_try, context, self._stopping)
             landing = Landing(hook, export, folder, terms, self._stopping, self.log, confirm)
         with reporting(landing.fate), hook:
             files = landing.run(lambda: self._move(watermark, export, landing.next_export_start_at))

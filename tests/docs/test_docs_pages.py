@@ -89,3 +89,17 @@ def test_links_from_outside_the_docs_lead_somewhere(page: Path, built: Path) -> 
 
 def _slug(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_each_row_about_crashes_names_a_test_that_exists() -> None:
+    tests = {
+        name
+        for source in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    text = (DOCS / "crashes.md").read_text(encoding="utf-8")
+    tables = text.partition("## While exporting")[2].partition("## By what a task")[0]
+    rows = re.findall(r"^\| (?!moment)(\w.*) \|$", tables, re.MULTILINE)
+    named = [re.fullmatch(r".*\| `(\w+)`", row) for row in rows]
+    assert len(rows) > 20
+    assert {match[1] if match else row for match, row in zip(named, rows, strict=True)} <= tests
