@@ -18,7 +18,7 @@ _BLANKS = b" \t\r\n\v\f\xc2\xa0\xef\xbb\xbf"
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'",\r\n\0'))
 # A quoted field begins where a field begins, and ends before a quote that is not doubled, or not at all.
 _QUOTED_FIELD = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+"?+')
-_CR_ALONE = re.compile(rb"\r(?!\n)")
+_CR_ALONE = re.compile(rb"\r[^\n]")
 _BLANK_LINES = re.compile(rb"\n\n+")
 # Stands for a quoted field. No text has it: CsvProfile refuses NUL bytes.
 _A_FIELD = b"\0"
@@ -33,15 +33,15 @@ class RecordCounter:
     LF, CRLF and CR end a record, a quote opens a field only where the field begins, and a blank line is no
     record. The text must not hold NUL bytes.
 
-    Nearly all text is deleted before anything is counted: quotes, commas and line ends are a tenth of it.
+    The quick way deletes nearly all text before it counts: quotes, commas and line ends are a tenth of it.
     That hides whether a quote stands where a field begins. It matters only if an odd number of quotes stands
-    between two commas or line ends: behind an even number, a reader is outside quotes, wherever they stand.
-    Text with an odd number is read exactly, at half the speed.
+    between two commas or line ends: after an even number, a reader is outside quotes, wherever they stand.
+    An odd number, a CR alone and a line without a comma take the exact way, at half the speed.
 
-    :ivar records: records that have ended.
+    :ivar records: records that have ended; after :meth:`finish`, all.
     :ivar commas: commas of the record that has not ended.
-    :ivar in_record: True in the middle of a record.
-    :ivar in_quotes: True inside a quoted field.
+    :ivar in_record: True, after :meth:`finish`, if the last record has no line end.
+    :ivar in_quotes: True, after :meth:`finish`, if its last field has no closing quote.
     """
 
     def __init__(self) -> None:
@@ -53,42 +53,54 @@ class RecordCounter:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the text."""
+        if not self._exact_chunks:
+            if self._read_quickly(chunk):
+                return
+            # The next chunks are likely to be of the same kind.
+            self._exact_chunks = _EXACT_CHUNKS
+        self._exact_chunks -= 1
         text = self._left + chunk
-        held = self._held(text)
-        self._read(text[: len(text) - held] if held else text)
-        self._left += text[len(text) - held :]
+        # The next byte shows whether this is half of a line end.
+        half = text.endswith(b"\r")
+        self._read_exactly(text[:-1] if half else text)
+        self._left += b"\r" * half
 
     def finish(self) -> None:
         """State that the text has ended; its last record needs no line end."""
-        self._read(self._left)
+        self._read_exactly(self._left)
+        self.in_record, self.in_quotes = self._left != b"", self._left == b'"'
         self.records += self.in_record
 
-    @staticmethod
-    def _held(text: bytes) -> int:
-        """How many bytes at the end must be read together with those that follow: an unended field."""
-        tail = text[-_MAX_HELD_BYTES:]
+    def _read_quickly(self, chunk: bytes) -> bool:
+        """Count a chunk without a comma or a line end inside quotes; return False for any other."""
+        tail = chunk[-_MAX_HELD_BYTES:]
+        # What follows the last mark is read with the next chunk.
         held = len(tail) - 1 - max(tail.rfind(b","), tail.rfind(b"\n"))
-        return held if held < _MAX_HELD_BYTES else int(text.endswith(b"\r"))
-
-    def _read(self, text: bytes) -> None:
-        fields = text
-        marks = b'"' if self._exact_chunks else text.translate(None, _ALL_BUT_MARKS).replace(b'""', b"")
-        if b'"' in marks or text.endswith(b'"'):
-            # The next chunks are likely to be of the same kind.
-            self._exact_chunks = (self._exact_chunks or _EXACT_CHUNKS) - 1
-            fields = _QUOTED_FIELD.sub(_A_FIELD, text)
-            marks = fields.translate(None, _ALL_BUT_MARKS)
-        irregular = False
+        marks = self._left.translate(None, _ALL_BUT_MARKS) + chunk.translate(None, _ALL_BUT_MARKS)
+        marks = marks.rstrip(b'"\r').replace(b'""', b"")
+        if held == len(tail) or b'"' in marks:
+            return False
+        end = len(chunk) - held
         if b"\r" in marks:
-            irregular = _CR_ALONE.search(fields) is not None
-            marks = marks.replace(b"\r", b"")
+            if _CR_ALONE.search(self._left + chunk[:1]) or _CR_ALONE.search(chunk, 0, end):
+                return False
+            marks = marks.translate(None, b"\r")
+        if b"\n\n" in marks or (marks.startswith(b"\n") and not self._left.strip(b"\r")):
+            return False
+        self._count(marks)
+        self._left = chunk[end - chunk.startswith(b",", end - 1) :]
+        return True
+
+    def _read_exactly(self, text: bytes) -> None:
+        fields = _QUOTED_FIELD.sub(_A_FIELD, text)
+        if b"\r" in fields:
+            fields = fields.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        marks = fields.translate(None, _ALL_BUT_MARKS)
         # Either a blank line, or a record of one field.
-        if irregular or b"\n\n" in marks or (marks.startswith(b"\n") and not self.in_record):
-            marks = fields.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            marks = _BLANK_LINES.sub(b"\n", marks.lstrip(b"\n"))
+        if b"\n\n" in marks or marks.startswith(b"\n"):
+            marks = _BLANK_LINES.sub(b"\n", fields.lstrip(b"\n"))
         self._count(marks)
         self._left = self._state(text, fields)
-        self.in_record, self.in_quotes = self._left != b"", self._left == b'"'
 
     def _count(self, marks: bytes) -> None:
         self.records += marks.count(b"\n")
