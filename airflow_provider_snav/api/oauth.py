@@ -21,6 +21,7 @@ from airflow_provider_snav.api.errors import (
 )
 from airflow_provider_snav.api.exchange import RetryPolicy, exchange
 from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.windows import from_ms
 from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Response, Step, Token
 
 MEMBER_SCOPES = ("r_sales_nav_analytics", "r_sales_nav_display")
@@ -37,9 +38,9 @@ T = TypeVar("T")
 class TokenStatus:
     """What is known of a token.
 
-    :param active: whether LinkedIn accepts it now; None where nobody says so.
-    :param expires_at: when it ends, or has ended; None where nobody says so.
-    :param scopes: of a member token, as LinkedIn lists them; empty where nobody says so.
+    :param active: whether LinkedIn accepts it now; None if that is unknown.
+    :param expires_at: when it ends, or has ended; None if that is unknown.
+    :param scopes: of a member token, as LinkedIn lists them; empty if they are unknown.
     :param status: LinkedIn's ``active``, ``expired`` or ``revoked``, if LinkedIn was asked.
     :param auth_type: LinkedIn's ``3L`` (member) or ``2L`` (application), if LinkedIn was asked.
     """
@@ -56,7 +57,7 @@ class TokenStatus:
         expires_at = body.get("expires_at")
         return cls(
             active=bool(body["active"]),
-            expires_at=None if expires_at is None else dt.datetime.fromtimestamp(int(expires_at), dt.UTC),
+            expires_at=None if expires_at is None else from_ms(int(expires_at) * 1000),
             scopes=tuple(str(body.get("scope") or "").replace(",", " ").split()),
             status=body.get("status"),
             auth_type=body.get("auth_type"),
@@ -64,7 +65,7 @@ class TokenStatus:
 
     @property
     def is_of_another_application(self) -> bool:
-        """LinkedIn answers this, and nothing more, about a token of another application."""
+        """True for the answer LinkedIn gives about a token of another application."""
         return self.active is False and self.status is None and self.expires_at is None
 
     def ends_soon(self, now: dt.datetime) -> bool:
@@ -170,7 +171,7 @@ def _status_of(
         if noted:
             return noted
         raise SalesNavigatorConfigurationError(
-            "Nobody can say when the member token expires. Give the connection login (OAuth client id) and"
+            "It is unknown when the member token expires. Give the connection login (OAuth client id) and"
             " client_secret, so that LinkedIn can be asked, or the extra expires_at."
         )
     call = introspect(settings.introspection_url, settings.client_id, settings.client_secret, token)

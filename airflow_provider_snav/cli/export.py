@@ -50,7 +50,6 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         folder = storage_path(_folder(options.into), "--into")
         stem = None if options.filename is None else own_stem(options.filename)
         compressor(options.compression)
-    timeout = duration(operator.timeout, "timeout")
     state = StateFile.of(hook.settings.base_url, asked)
     if options.anew:
         state.remove()
@@ -60,16 +59,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         with _wrong_arguments():
             operator.check_submittable(asked)
     with closing(hook), Narration(len(asked.slices)) as narration:
-        export_run = ExportRun(
-            hook,
-            remembered or asked,
-            remedies=Remedies(),
-            schedule=SCHEDULE,
-            timeout=timeout,
-            deadline=now() + timeout,
-            memory=memory,
-            log=narration,
-        )
+        export_run = _export_run(hook, remembered or asked, operator, memory, narration)
         try:
             _see_through(export_run, narration, resumed=remembered is not None)
             terms = _terms(
@@ -116,6 +106,26 @@ def _operator(options: argparse.Namespace) -> ExportOperator:
 
 def _folder(into: str) -> str:
     return into if "://" in into else str(Path(into).expanduser().resolve())
+
+
+def _export_run(
+    hook: SalesNavigatorHook,
+    export: Export,
+    operator: ExportOperator,
+    memory: TaskMemory,
+    narration: Narration,
+) -> ExportRun:
+    timeout = duration(operator.timeout, "timeout")
+    return ExportRun(
+        hook,
+        export,
+        remedies=Remedies(),
+        schedule=SCHEDULE,
+        timeout=timeout,
+        deadline=now() + timeout,
+        memory=memory,
+        log=narration,
+    )
 
 
 def _see_through(run: ExportRun, narration: Narration, *, resumed: bool) -> None:

@@ -55,6 +55,6 @@ def _status(hook: SalesNavigatorHook) -> TokenStatus:
     if noted.expires_at and not noted.ends_soon(now()):
         return noted
     # LinkedIn knows better: the password may be newer than the note beside it.
-    with type(hook)(hook.snav_conn_id) as asking:
+    with type(hook)(hook.snav_conn_id, stopping=hook.stopping) as asking:
         asking.settings = replace(settings, http_timeout=min(_TIMEOUT_SECONDS, settings.http_timeout))
         return asking.token_status()

@@ -22,7 +22,7 @@ from airflow_provider_snav.hooks import token_warning
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 from airflow_provider_snav.hooks.tokens import forget_tokens
-from airflow_provider_snav.sandbox.faults import CallKind, Reset, html_page, http_error
+from airflow_provider_snav.sandbox.faults import Answer, CallKind, Reset, garbage_json, html_page, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor
 
@@ -96,10 +96,10 @@ def test_without_a_client_secret_the_connection_says_it(
 @pytest.mark.parametrize(
     ("extra", "sentence"),
     [
-        ({"client_secret": None}, "Nobody can say when the member token expires"),
+        ({"client_secret": None}, "It is unknown when the member token expires"),
         ({"client_secret": "wrong"}, "Could not ask LinkedIn when the member token expires (HTTP 401)"),
         ({"expires_at": "next week"}, "expires_at='next week' is not a time"),
-        ({"token_url": "http://127.0.0.1:9/token"}, "Nobody can say when the member token expires"),
+        ({"token_url": "http://127.0.0.1:9/token"}, "It is unknown when the member token expires"),
     ],
 )
 def test_where_nobody_can_say_it_the_error_says_why(
@@ -112,7 +112,16 @@ def test_where_nobody_can_say_it_the_error_says_why(
     assert "wrong" not in str(failure.value)
 
 
-@pytest.mark.parametrize("fault", [Reset(), html_page(502), http_error(429)])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reset(),
+        html_page(502),
+        http_error(429),
+        garbage_json(),
+        Answer(200, b'{"active": true, "expires_at": 1e300}'),
+    ],
+)
 def test_where_linkedin_cannot_be_asked_the_connection_is_believed(
     fields: Any, snav_sandbox: Sandbox, fault: Any
 ) -> None:
