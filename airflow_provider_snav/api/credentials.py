@@ -105,7 +105,9 @@ def minted(answer: Response) -> Minted:
     # What cannot stand in a header would be shown by the HTTP library's complaint about it.
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise ValueError("access_token")
-    return Minted(token, float(body.get("expires_in") or _DEFAULT_LIFE_SECONDS), body.get("refresh_token"))
+    expires_in = body.get("expires_in")
+    life = _DEFAULT_LIFE_SECONDS if expires_in in (None, "") else float(expires_in)
+    return Minted(token, life, body.get("refresh_token"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,11 @@ from airflow_provider_snav.api.associations import (
     ProfileAssociationKey,
     batches,
 )
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorServerError
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorPermissionError,
+    SalesNavigatorServerError,
+)
 from airflow_provider_snav.api.exchange import RetryPolicy, exchange
 from airflow_provider_snav.api.models import (
     Contract,
@@ -218,6 +222,16 @@ def test_a_created_crm_job_is_found_in_header_location_or_body(reply: Any) -> No
 def test_a_created_crm_job_without_any_id_is_unreadable() -> None:
     with pytest.raises(ValueError, match="Expecting value"):
         calls.create_crm_validation_export(CRM, START).parse(answer(201))
+
+
+def test_an_answer_without_a_sales_access_token_is_one_clear_error_at_once() -> None:
+    steps = exchange(calls.get_sales_access_token(), "", RetryPolicy(), lambda: 0.5)
+    error = play(steps, [answer(200, {"elements": [], "paging": {"count": 10, "start": 0}})]).error
+    assert isinstance(error, SalesNavigatorPermissionError)
+    assert str(error) == (
+        "Could not get a sales access token (HTTP 200): LinkedIn answered without one. The member token needs"
+        " the scope r_sales_nav_display."
+    )
 
 
 def test_a_sales_access_token_expires_in_seconds_and_is_not_shown() -> None:

@@ -114,6 +114,8 @@ def mint(body: object, status: int = 200, credential: Credential = Credential.AP
         ({"access_token": "AQ", "expires_in": 5184000}, Minted("AQ", 5184000)),
         ({"access_token": "AQ"}, Minted("AQ", 1800)),
         ({"access_token": "AQ", "expires_in": None}, Minted("AQ", 1800)),
+        ({"access_token": "AQ", "expires_in": 0}, Minted("AQ", 0)),
+        ({"access_token": "AQ", "expires_in": "0"}, Minted("AQ", 0)),
         (
             {
                 "access_token": "AQ",

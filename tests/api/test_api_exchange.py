@@ -443,9 +443,22 @@ def test_tries_that_reached_nobody_do_not_count_as_creations() -> None:
     assert refused.jobs_in_doubt == 1
 
 
+MINT: Call[int] = Call("mint", "POST", "https://t", lambda _: 0, None, body=b"", hint="Consent again.")
+
+
 def test_a_token_is_no_job_and_minted_again_as_often_as_a_read() -> None:
-    mint: Call[int] = Call("mint", "POST", "https://t", lambda _: 0, None, body=b"")
-    assert len(run(repeat(answer(504)), (), mint).requests) == RetryPolicy().tries
+    assert len(run(repeat(answer(504)), (), MINT).requests) == RetryPolicy().tries
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 408, 421, 423, 425])
+def test_a_gateway_before_the_token_endpoint_passes_and_does_not_call_the_grant_dead(status: int) -> None:
+    assert run([answer(status, b"<html>"), OK], (), MINT).result == 0
+    error = run(repeat(answer(status, b"<html>")), (), MINT).error
+    assert type(error) is errors.SalesNavigatorServerError
+    assert str(error).endswith(NOT_LINKEDINS.format(status))
+    final = run([answer(400, b"<html>")], (), MINT).error
+    assert type(final) is errors.SalesNavigatorAuthenticationError
+    assert "Consent again" not in str(final)
 
 
 @pytest.mark.parametrize(

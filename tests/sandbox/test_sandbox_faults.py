@@ -18,9 +18,11 @@ from airflow_provider_snav.sandbox.faults import (
     LoseAnswer,
     Redirect,
     Reset,
+    StatusFields,
     WrongRowCount,
     Zeroed,
     garbage_json,
+    gateway_error,
     html_page,
     http_error,
     sentence,
@@ -78,6 +80,7 @@ def test_a_fault_for_a_kind_of_call_there_is_not_is_refused(sandbox: Sandbox) ->
         (http_error(500), 500, "application/json", '"message": "Internal Server Error"'),
         (http_error(401, "No", service_error_code=65601), 401, "application/json", "65601"),
         (html_page(502), 502, "text/html", "<h1>502 Bad Gateway</h1>"),
+        (gateway_error(404, "no route"), 404, "application/json", '{"message": "no route"}'),
         (html_page(200, blank_lines=2), 200, "text/html", " \r\n \r\n<!DOCTYPE html>"),
         (sentence(), 200, "text/plain", "Service temporarily unavailable"),
         (garbage_json(), 200, "application/json", '{"value":{"id":'),
@@ -227,6 +230,25 @@ def test_a_row_count_can_be_wrong_once_there_is_one(
     status(job_id)
     rows = sandbox.files(job_id)[0].rows
     assert [status(job_id)["rowCount"] for _ in range(2)] == [rows - 2, rows]
+
+
+def test_an_error_of_a_gateway_has_nothing_that_makes_it_linkedins(sandbox: Sandbox, call: Call) -> None:
+    sandbox.fault("contracts", gateway_error(404))
+    empty = call("GET", CONTRACTS)
+    assert (empty.status_code, empty.content) == (404, b"")
+    assert "x-restli-error-response" not in empty.headers
+    sandbox.fault("contracts", http_error(404))
+    assert call("GET", CONTRACTS).headers["X-RestLi-Error-Response"] == "true"
+
+
+def test_a_status_can_have_other_fields(
+    sandbox: Sandbox, create: Callable[..., int], status: Callable[[int], Any]
+) -> None:
+    sandbox.script_statuses("PROCESSING")
+    job_id = create()
+    sandbox.fault("status", StatusFields({"id": 8, "downloadUrl": None}))
+    assert status(job_id) == {"id": 8, "status": "PROCESSING", "downloadUrl": None}
+    assert status(job_id) == {"id": job_id, "status": "PROCESSING"}
 
 
 def test_a_download_can_redirect_to_a_signed_url_that_takes_no_token(
