@@ -44,7 +44,8 @@ def check_when_read(task: Any) -> None:
     except SalesNavigatorError as error:
         if task.has_dag():
             error.because(f"Correct the task {task.task_id!r} in the DAG file. {error.see}")
-        raise
+        # Airflow shows the last two calls of the traceback. Those within our checks would say nothing.
+        raise error.with_traceback(None) from None
 
 
 def before(done: str) -> Callable[[SalesNavigatorError], str]:
