@@ -17,7 +17,7 @@ from doc_snippets import BASH, DAGS, FILES, JSON, PLAIN, PYTHON, SNIPPETS, Snipp
 from real_airflow import RealAirflow
 
 from airflow_provider_snav.api.associations import ProfileAssociation, ProfileAssociationKey
-from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.hooks.lookups import settings_of
 from airflow_provider_snav.landing.plan import LandedFile
 from airflow_provider_snav.sandbox.server import Sandbox
 
@@ -130,10 +130,8 @@ def test_json_is_what_the_code_reads_or_writes(block: Snippet) -> None:
         return
     connection = Connection.from_json(block.code)
     if connection.conn_type == "snav":
-        settings = Settings.of_connection(
-            connection.host, connection.login, connection.password, connection.extra_dejson
-        )
-        assert settings.client_secret or settings.access_token
+        settings = settings_of(connection, connection.extra_dejson)
+        assert settings.access_token or settings.client_secret
     else:
         assert connection.conn_type in STORES
 
