@@ -21,7 +21,7 @@
     │   ├── SalesNavigatorExportFailedError    LinkedIn reported a FAILED_* status (status, job_id)
     │   └── SalesNavigatorExportTimeoutError   the deadline passed
     └── SalesNavigatorLandingError         nothing was published
-        ├── SalesNavigatorIncompleteDownloadError  the stream ended early
+        ├── SalesNavigatorIncompleteDownloadError  the stream was cut, or is not an export
         ├── SalesNavigatorRowCountError            rows and rowCount differ (expected, actual)
         └── SalesNavigatorDestinationError         the store refused, or something lies there already
 
@@ -268,7 +268,7 @@ class SalesNavigatorLandingError(SalesNavigatorError):
 
 
 class SalesNavigatorIncompleteDownloadError(SalesNavigatorLandingError):
-    """The stream ended early, or is not the file its first bytes promise."""
+    """The stream ended early, is damaged, or is not an export at all."""
 
     section = "incomplete-download"
 

@@ -185,6 +185,7 @@ def open_download(
     :param check: raises SalesNavigatorHostError for a URL no token, and no request, may go to.
     :raises SalesNavigatorHostError: ``check`` refused a URL, or there were too many redirects.
     :raises SalesNavigatorApiError: 401, 403, 404 and 410 mean the URL has expired, or the token has.
+    :raises SalesNavigatorIncompleteDownloadError: a 2xx answer other than 200, which is not the whole file.
     :raises SalesNavigatorConnectionError: no answer in the last try.
     """
     call: Call[None] = Call("download the file", "GET", "", lambda _: None, credential)
@@ -196,6 +197,11 @@ def open_download(
         reply = yield from _follow(url, token, check)
         if isinstance(reply, Response) and reply.status == 200:
             return reply
+        if isinstance(reply, Response) and 200 < reply.status < 300:
+            # A 206, for instance: no part of the file was requested.
+            raise errors.SalesNavigatorIncompleteDownloadError(
+                f"Could not download the file: HTTP {reply.status} is not the whole file."
+            )
         error = failure(call, reply, token)
         tries += 1
         # Whoever says so, the URL does not work: its owner can ask for a new one.

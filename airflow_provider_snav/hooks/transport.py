@@ -192,7 +192,9 @@ class RequestsTransport:
             if request.stream and answer.status_code == requests.codes.ok:
                 return StreamedResponse(answer.status_code, answer.headers, b"", now(), answer)
             with answer:
-                return Response(answer.status_code, answer.headers, answer.content, now())
+                # A part of a file may be large, and nobody reads it.
+                body = b"" if request.stream and answer.ok else answer.content
+                return Response(answer.status_code, answer.headers, body, now())
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             body = getattr(getattr(error, "request", None), "body", None)
             sent = getattr(body, "was_taken", True)

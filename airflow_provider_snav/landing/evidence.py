@@ -25,7 +25,7 @@ _KINDS = tuple(
         (rb"\x28\xb5\x2f\xfd", "zstd data"),
         (rb"7z\xbc\xaf\x27\x1c", "a 7z archive"),
         (rb"%PDF-", "a PDF file"),
-        (rb"PAR1", "a Parquet file"),
+        (rb"PAR1\x15", "a Parquet file"),
         (_BLANKS + rb"(?:\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0])", "UTF-32 text"),
         (_BLANKS + rb"(?:\xff\xfe|\xfe\xff|[^\0]\0|\0[^\0])", "UTF-16 text"),
         (_BLANKS + rb"<\?xml", "XML"),

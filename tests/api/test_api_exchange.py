@@ -739,7 +739,7 @@ def test_a_download_is_opened_again_when_the_trouble_can_pass(reply: Any) -> Non
 
 def test_a_partial_or_empty_answer_is_no_file() -> None:
     for status in (204, 206):
-        assert isinstance(download([answer(status)]).error, errors.SalesNavigatorBadRequestError)
+        assert isinstance(download([answer(status)]).error, errors.SalesNavigatorIncompleteDownloadError)
 
 
 # --- secrets and copies -----------------------------------------------------------------------------------

@@ -368,7 +368,7 @@ def echo(status: int) -> Reply:
         (echo(404), SalesNavigatorError, 1),
         (echo(503), SalesNavigatorServerError, TRIES),
         (reset, SalesNavigatorConnectionError, TRIES),
-        (answer(206, CSV), SalesNavigatorError, 1),
+        (answer(206, CSV), SalesNavigatorIncompleteDownloadError, 1),
     ],
     ids=["401", "404", "503", "reset", "206"],
 )

@@ -50,6 +50,7 @@ def coded(body: bytes, *codings: str) -> Answer:
 
 NO_EXPORT: dict[str, tuple[Fault, str]] = {
     "nothing": (Answer(200), "The file is empty"),
+    "a part": (Answer(206, HEADER, {"Content-Range": "bytes 0-58/1000"}), "HTTP 206 is not the whole file"),
     "nothing, zipped": (coded(gzip.compress(b""), "gzip"), "The file is empty"),
     "a gzip transfer cut": (Gzipped(lost_bytes=20), "in the middle of its compressed data"),
     "a gzip transfer without trailer": (Gzipped(lost_bytes=8), "in the middle of its compressed data"),
