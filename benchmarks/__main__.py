@@ -23,6 +23,7 @@ QUESTIONS: tuple[str, ...] = (
     "landing_memory",
     "landing_s3",
     "landing_parts",
+    "landing_folder",
     "triggerer",
     "polling",
     "imports",

@@ -57,7 +57,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         own does not: mapped tasks, or runs, that share it and the folder silently replace each other's files,
         so put into it what tells them apart, such as ``{{ ti.map_index }}`` or ``{{ ds }}``.
     :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading,
-        and again before publishing.
+        and again before publishing, where the store decides if it can.
     :param if_no_file: what a completed job without a file is: ``fail``, or ``skip``, an export without rows.
         Then nothing lands, files of earlier runs stay, and a watermark moves on. An analytics job with a
         ``rowCount`` of 0 and no file is always an export without rows.
