@@ -31,7 +31,7 @@ class Narration:
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=10),
-            TextColumn("{task.completed}/{task.total} jobs"),
+            TextColumn("{task.fields[jobs]} jobs"),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
             console=self._console,
@@ -39,7 +39,8 @@ class Narration:
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._bar = self._progress.add_task("", total=jobs)
+        # The landing is one step more, or the clock would stop with the last job.
+        self._bar = self._progress.add_task("", total=jobs + 1, jobs=f"0/{jobs}")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -51,7 +52,8 @@ class Narration:
     def count(self, export: Export) -> None:
         """Show how many jobs are complete; a halved window makes two of one."""
         completed = sum(part.is_completed for part in export.slices)
-        self._progress.update(self._bar, completed=completed, total=len(export.slices))
+        jobs = len(export.slices)
+        self._progress.update(self._bar, completed=completed, total=jobs + 1, jobs=f"{completed}/{jobs}")
 
     def debug(self, message: str, *arguments: Any) -> None:
         """Of no interest here."""
