@@ -106,8 +106,9 @@ class Stopping:
             return
         with suppress(OSError, ValueError, TypeError):
             if connection is self._creating:
-                answered, _, _ = select.select([connection], [], [], _PATIENCE_SECONDS)
-                if answered:
+                answer = select.poll()
+                answer.register(connection, select.POLLIN)
+                if answer.poll(_PATIENCE_SECONDS * 1000):
                     return
             # Not the method of an SSL socket, which would take the TLS layer from under a reader.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)

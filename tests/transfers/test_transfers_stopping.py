@@ -58,6 +58,22 @@ def test_a_landing_ends_at_once_and_leaves_nothing(
         assert "A retry lands the whole export again." in str(raised.value)
 
 
+@pytest.mark.parametrize("interrupted", [False, True], ids=["stopped", "interrupted"])
+def test_a_landing_of_gibibytes_ends_in_the_middle_and_leaves_nothing(
+    snav_sandbox: Sandbox, store: Store, interrupted: bool
+) -> None:
+    task = landing(store)
+    snav_sandbox.settings.bulk_bytes = 10 * 1024**3
+    stop_once(store.leftovers)
+    with (
+        on_signal(interrupt if interrupted else task.on_kill),
+        pytest.raises(Interrupted if interrupted else SalesNavigatorStoppedError),
+    ):
+        task.execute(context_of(task))
+    assert not store.files()
+    assert not store.uploads()
+
+
 def test_a_landing_stopped_in_a_wait_leaves_the_files_of_earlier_runs(
     snav_sandbox: Sandbox, store: Store
 ) -> None:
