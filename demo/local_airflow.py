@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -136,8 +136,9 @@ class LocalAirflow:
 
     def add_connection(self, name: str, connection_json: str) -> None:
         """Create a connection from the text of an ``AIRFLOW_CONN_…`` variable."""
-        # Airflow 3.3.2's Test button refuses connections without a port; ours has no use for it.
-        connection = {"port": 443, **json.loads(connection_json)}
+        connection = json.loads(connection_json)
+        # Airflow 3.3.2's Test button refuses connections without a port.
+        connection["port"] = urlsplit(connection["host"]).port
         extra = json.dumps(connection.pop("extra"))
         self.call("POST", "connections", {"connection_id": name, "extra": extra, **connection})
 
