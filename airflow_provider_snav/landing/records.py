@@ -22,6 +22,8 @@ _CR_ALONE = re.compile(rb"\r[^\n]")
 _BLANK_LINES = re.compile(rb"\n\n+")
 # Stands for a quoted field. No text has it: CsvProfile refuses NUL bytes.
 _A_FIELD = b"\0"
+# Behind a text, its quote ends a field, begins one, is the second of two, or stands in the middle of one.
+_PROBE = b'"\1'
 _MAX_MARK_BYTES = len(codecs.BOM_UTF32)
 _EXACT_CHUNKS = 16
 _MAX_HELD_BYTES = 1024
@@ -59,15 +61,14 @@ class RecordCounter:
             # The next chunks are likely to be of the same kind.
             self._exact_chunks = _EXACT_CHUNKS
         self._exact_chunks -= 1
-        text = self._left + chunk
         # The next byte shows whether this is half of a line end.
-        half = text.endswith(b"\r")
-        self._read_exactly(text[:-1] if half else text)
+        half = chunk.endswith(b"\r")
+        self._read_exactly(self._left, chunk[:-1] if half else chunk)
         self._left += b"\r" * half
 
     def finish(self) -> None:
         """State that the text has ended; its last record needs no line end."""
-        self._read_exactly(self._left)
+        self._read_exactly(self._left, b"")
         self.in_record, self.in_quotes = self._left != b"", self._left == b'"'
         self.records += self.in_record
 
@@ -91,8 +92,9 @@ class RecordCounter:
         self._left = chunk[end - chunk.startswith(b",", end - 1) :]
         return True
 
-    def _read_exactly(self, text: bytes) -> None:
-        fields = _QUOTED_FIELD.sub(_A_FIELD, text)
+    def _read_exactly(self, left: bytes, chunk: bytes) -> None:
+        fields = _QUOTED_FIELD.sub(_A_FIELD, b"".join((left, chunk, _PROBE)))
+        fields, state = self._probed(fields, (left + chunk[-1:])[-1:])
         if b"\r" in fields:
             fields = fields.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         marks = fields.translate(None, _ALL_BUT_MARKS)
@@ -100,7 +102,7 @@ class RecordCounter:
         if b"\n\n" in marks or marks.startswith(b"\n"):
             marks = _BLANK_LINES.sub(b"\n", fields.lstrip(b"\n"))
         self._count(marks)
-        self._left = self._state(text, fields)
+        self._left = state
 
     def _count(self, marks: bytes) -> None:
         self.records += marks.count(b"\n")
@@ -113,14 +115,18 @@ class RecordCounter:
         self.commas += marks.count(b",", unended)
 
     @staticmethod
-    def _state(text: bytes, fields: bytes) -> bytes:
-        """The shortest text that leaves a reader where this one does."""
-        if fields.endswith(_A_FIELD):
-            # A field that has been closed has an even number of quotes.
-            return b'"' if (text.count(b'"') - fields.count(b'"')) % 2 else b'""'
-        if not text or text.endswith((b"\n", b"\r")):
-            return b""
-        return b"," if text.endswith(b",") else b"x"
+    def _probed(fields: bytes, last: bytes) -> tuple[bytes, bytes]:
+        """The fields without the probe, and the shortest text that leaves a reader where they do.
+
+        :param last: the last byte of the text before the probe.
+        """
+        if fields.endswith(_A_FIELD + _PROBE[1:]):
+            return fields[:-1], b'"'
+        if fields.endswith(_PROBE):
+            return fields[: -len(_PROBE)], b"x"
+        if last == b'"':
+            return fields, b'""'
+        return fields[:-1], last.strip(b"\r\n")
 
 
 class CsvProfile:
