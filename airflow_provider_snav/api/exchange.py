@@ -16,7 +16,7 @@ It returns what the call's ``parse`` made of the answer, or raises one typed err
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urljoin
@@ -95,13 +95,13 @@ def exchange(
     :raises SalesNavigatorApiError: LinkedIn's final answer, by status.
     :raises SalesNavigatorConnectionError: no answer in the last try.
     """
-    token = None
+    bearer: _Bearer | None = None
     if call.credential:
-        token = yield from _token(NeedToken(call.credential))
-    renewed = False
-    fresh_waits = iter(policy.fresh_token_waits)
+        first = yield from _token(NeedToken(call.credential))
+        bearer = _Bearer(call.credential, first, iter(policy.fresh_token_waits))
     tries = doubts = 0
     while True:
+        token = bearer.token if bearer else None
         reply = yield _request(call, base_url, token)
         outcome = _outcome(call, reply, token)
         if isinstance(outcome, Finished):
@@ -110,27 +110,50 @@ def exchange(
         doubts += may_have_created(call, reply, error)
         if doubts == MOST_CREATIONS or (doubts and _succeeded(reply)):
             raise doubted(error, doubts)
-        if token and isinstance(reply, Response) and reply.status == 401:
-            wait = next(fresh_waits, None) if _may_be_too_new(error, token) else None
-            if wait is not None:
-                yield Sleep(wait, "LinkedIn does not know the token it has just issued yet")
-                continue
-            assert call.credential
-            refused = token
-            if not renewed:
-                # After a gateway's 401 as well: a new token does no harm.
-                token = yield from _token(NeedToken(call.credential, refused))
-                renewed = True
-            if token.value != refused.value:
+        # After a gateway's 401 as well: a new token does no harm.
+        if bearer and isinstance(reply, Response) and reply.status == 401:
+            if (yield from bearer.is_worth_another_try(error, doubts)):
                 continue
             if isinstance(error, errors.SalesNavigatorAuthenticationError):
-                error.because(_RENEW[call.credential])
+                error.because(_RENEW[bearer.credential])
         tries += 1
         delay = policy.delay(tries, error, random())
         if delay is None:
             raise doubted(error, doubts)
         again = " It is sent once more at most, since LinkedIn may have created a job." if doubts else ""
         yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}{again}", doubts)
+
+
+@dataclass(slots=True)
+class _Bearer:
+    """The token of one call.
+
+    :param waits: seconds to wait, in turn, for a token too new to be known.
+    """
+
+    credential: Credential
+    token: Token
+    waits: Iterator[float]
+    renewed: bool = False
+
+    def is_worth_another_try(
+        self, error: errors.SalesNavigatorError, doubts: int
+    ) -> Generator[Step, Reply, bool]:
+        """After a 401: wait for a token that is too new, or else get another one, once."""
+        wait = next(self.waits, None) if self._may_be_too_new(error) else None
+        if wait is not None:
+            yield Sleep(wait, "LinkedIn does not know the token it has just issued yet", doubts)
+            return True
+        refused = self.token
+        if not self.renewed:
+            self.token = yield from _token(NeedToken(self.credential, refused))
+            self.renewed = True
+        return self.token.value != refused.value
+
+    def _may_be_too_new(self, error: errors.SalesNavigatorError) -> bool:
+        age = self.token.age
+        revoked = getattr(error, "service_error_code", None) == _REVOKED
+        return revoked and age is not None and age < _JUST_MINTED_SECONDS
 
 
 def _outcome(call: Call[T], reply: Reply, token: Token | None) -> Finished[T] | errors.SalesNavigatorError:
@@ -151,11 +174,6 @@ def _token(need: NeedToken) -> Generator[Step, Reply, Token]:
     token = yield need
     assert isinstance(token, Token)
     return token
-
-
-def _may_be_too_new(error: errors.SalesNavigatorError, token: Token) -> bool:
-    revoked = getattr(error, "service_error_code", None) == _REVOKED
-    return revoked and token.age is not None and token.age < _JUST_MINTED_SECONDS
 
 
 def _request(call: Call[Any], base_url: str, token: Token | None) -> Request:
