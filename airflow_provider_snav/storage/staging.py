@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 
 # Where a file system has no hard links.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+# Where one has no fsync of a folder, as a network's, or may not read the folder.
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
 
 _ATTEMPT = re.compile(r"[\w-]+", re.ASCII)
 _LEFTOVER = re.compile(rf"\.(?P<name>.+)\.{_ATTEMPT.pattern}\.staged", re.ASCII)
@@ -377,9 +379,13 @@ class _TemporarySibling(Stage):
 
 
 def _sync(path: str) -> None:
-    """Have the disk keep a file, or a folder's names, through a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Have the disk keep a file, or a folder's names, through a power cut, where the file system can."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
 import resource
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +218,21 @@ def test_a_file_survives_a_power_cut_once_it_is_published(
     monkeypatch.setattr(os, "fsync", fsync)
     land(local_store.path("seats.csv"), b"x")
     assert synced == [".seats.csv.try-1.staged", "export"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "lands"), [(errno.EINVAL, True), (errno.EIO, False)], ids=["knows no fsync", "is broken"]
+)
+def test_a_file_system_without_fsync_is_written_to_and_a_broken_disk_is_not(
+    local_store: Store, monkeypatch: pytest.MonkeyPatch, reason: int, lands: bool
+) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with nullcontext() if lands else pytest.raises(SalesNavigatorDestinationError, match="to its end"):
+        land(local_store.path("seats.csv"), b"x")
+    assert ("seats.csv" in local_store.files()) is lands
 
 
 def test_a_folder_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:
