@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -177,13 +177,25 @@ class LocalAirflow:
         token = self.call("GET", "/auth/token")["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
 
-    def _launch(self, component: str, name: str = "") -> None:
+    def _launch(
+        self,
+        component: str,
+        name: str = "",
+        *,
+        inside: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start one component.
+
+        :param inside: a command that runs another one, such as ``unshare``.
+        :param environment: its own, where it differs from that of the others.
+        """
         name = name or component.split(maxsplit=1)[0]
         # It tells the guard of itself before it is Airflow: none is forgotten, whenever we are killed.
         told = ["/bin/sh", "-c", 'echo $$ SIGKILL; exec "$@" >>"$0" 2>&1', self.root / f"{name}.log"]
         process = subprocess.Popen(
-            [*told, sys.executable, "-m", "airflow", *component.split()],
-            env=self._environment,
+            [*told, *inside, sys.executable, "-m", "airflow", *component.split()],
+            env=environment or self._environment,
             cwd=self.root,
             stdin=subprocess.DEVNULL,
             stdout=self._guard.stdin,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ class Deployment(LocalAirflow):
     """All of it, inside a ``with`` block.
 
     :param dags: the folders DAGs are read from.
+    :param settings: more of Airflow's.
     """
 
     components = ("api-server", "scheduler -s", "dag-processor")
 
-    def __init__(self, *dags: Path) -> None:
+    def __init__(self, *dags: Path, **settings: object) -> None:
         root = Path(tempfile.mkdtemp(prefix="snav-system-"))
         # PostgreSQL may run as another user, whose folder is below.
         root.chmod(0o711)
@@ -44,6 +45,7 @@ class Deployment(LocalAirflow):
             SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT=8,
             SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL=1,
             TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD=15,
+            **settings,
         )
         self._triggerers: dict[int, str] = {}
 
@@ -162,7 +164,9 @@ class Run:
         query = f"full_content=true&map_index={map_index}"
         log = self._call("GET", f"taskInstances/{task_id}/logs/{try_number}?{query}")
         return "\n".join(
-            line if isinstance(line, str) else f"{line.get('level', '')} {line['event']}"
+            line
+            if isinstance(line, str)
+            else f"{line.get('level', '')} {line['event']} {line.get('error_detail', '')}"
             for line in log["content"]
         )
 
@@ -199,6 +203,17 @@ class Run:
 
         return wait_for(f"a triggerer to take {task_id}", assigned)
 
+    def supervisor_of(self, task_id: str) -> psutil.Process:
+        """The worker's process that runs this task's, and no other task's."""
+        supervisor = psutil.Process(self.task_instance(task_id)["pid"]).parent()
+        assert supervisor, "the task's supervisor is gone already"
+        return supervisor
+
+    def freeze_worker_of(self, task_id: str) -> Frozen:
+        """Suspend the task and what runs it, as a machine does that is out of memory."""
+        supervisor = self.supervisor_of(task_id)
+        return Frozen([supervisor, *supervisor.children(recursive=True)])
+
     def kill_worker_of(self, task_id: str) -> None:
         """``kill -9`` the worker that runs this task, and the task."""
         task = psutil.Process(self.task_instance(task_id)["pid"])
@@ -219,6 +234,25 @@ class Run:
             for number in tries
         ]
         return "\n".join([str(brief), *logs, self.deployment.component_logs()])
+
+
+class Frozen:
+    """Processes that do nothing until they are thawed."""
+
+    def __init__(self, processes: Sequence[psutil.Process]) -> None:
+        self._processes = processes
+        for process in processes:
+            process.suspend()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for process in self._processes:
+            process.resume()
+
+    def wait_for_end_of_task(self) -> None:
+        """Wait until the task's process is gone; its supervisor may get other tasks."""
+        _, alive = psutil.wait_procs(self._processes[1:], timeout=60)
+        assert not alive
 
 
 def days_ago(number: int) -> str:

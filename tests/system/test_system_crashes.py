@@ -13,7 +13,9 @@ from typing import Any
 import psycopg2
 import pytest
 from harness import Deployment, Run, days_ago
+from linkedin import LinkedIn
 from local_airflow import wait_for
+from stops import Silence
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api import calls
@@ -22,7 +24,6 @@ from airflow_provider_snav.api.models import Export, ExportKind, ExportType, Sli
 from airflow_provider_snav.api.windows import parse_time, split
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.sandbox.faults import (
-    CallKind,
     Delay,
     garbage_json,
     html_page,
@@ -34,72 +35,6 @@ from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportT
 
 # The first test waits for the deployment to start.
 pytestmark = pytest.mark.timeout(300)
-
-
-class Silence(timedelta):
-    """Five minutes, and whether they have begun: the call has arrived and is not answered."""
-
-    has_begun = False
-
-    def total_seconds(self) -> float:
-        self.has_begun = True
-        return super().total_seconds()
-
-
-class LinkedIn:
-    """The Sales Navigator of one test, whose jobs go on until the test lets them end."""
-
-    def __init__(self, sandbox: Sandbox, airflow: Deployment, folder: Path) -> None:
-        self.sandbox = sandbox
-        self._airflow = airflow
-        self.folder = folder
-        self.conn_id = f"snav_{folder.name}"
-        airflow.add_connection(self.conn_id, sandbox.connection_json())
-
-    def export(self, dag_id: str, **params: str) -> Run:
-        """Run a DAG that exports one day from here and lands it."""
-        asked = {"start_at": days_ago(3), "end_at": days_ago(2), **params}
-        return self._airflow.trigger_run(dag_id, snav_conn_id=self.conn_id, folder=str(self.folder), **asked)
-
-    @property
-    def jobs(self) -> list[int]:
-        """The jobs that were created."""
-        return list(self.sandbox.jobs)
-
-    @property
-    def polled_jobs(self) -> set[int]:
-        """The jobs whose status was read."""
-        requests = self.sandbox.requests
-        return {int(each.path.rpartition("/")[2]) for each in requests if each.kind is CallKind.STATUS}
-
-    def let_jobs_end(self) -> None:
-        self.sandbox.settings.analytics_processing = timedelta(0)
-
-    def wait_for_polls(self, more: int = 2) -> None:
-        """Wait until that many more statuses were read."""
-        wanted = self._polls() + more
-        try:
-            wait_for(f"{more} polls", lambda: self._polls() >= wanted)
-        except TimeoutError as error:
-            raise AssertionError(f"{error}\n{self._airflow.component_logs(100)}") from None
-
-    def wait_for_halt(self, method: str) -> None:
-        """Wait until the operator has stopped at this method."""
-        wait_for(f"the task to halt at {method}", (self.folder / f"halted-at-{method}").exists)
-
-    def _polls(self) -> int:
-        return sum(request.kind is CallKind.STATUS for request in self.sandbox.requests)
-
-    def assert_only_job_landed(self, run: Run) -> None:
-        """The run comes to land, and no job was created but the one whose file lies there."""
-        run.wait_for_state("land", "success")
-        [job] = self.jobs
-        self.assert_landed(job)
-
-    def assert_landed(self, job_id: int) -> None:
-        """What lies in the folder is what this job exported, and nothing else."""
-        landed = [path.read_bytes() for path in sorted((self.folder / "landed").rglob("*"))]
-        assert landed == [file.read() for file in self.sandbox.files(job_id)]
 
 
 @pytest.fixture

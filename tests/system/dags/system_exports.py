@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from airflow.sdk import DAG, Param
 
+from airflow_provider_snav.landing.publish import Publication
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
 from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     SalesNavigatorToObjectStorageOperator,
@@ -54,6 +56,31 @@ class HaltingExportOperator(SalesNavigatorAnalyticsExportOperator):
             time.sleep(600)
 
 
+class HaltingTransfer(SalesNavigatorToObjectStorageOperator):
+    """Waits once, when every file is sealed and none is published, until a test lets it go on."""
+
+    template_fields = (*SalesNavigatorToObjectStorageOperator.template_fields, "halt_at", "folder")
+
+    def __init__(self, *, halt_at: str, folder: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.halt_at = halt_at
+        self.folder = folder
+
+    def execute(self, context: Any) -> Any:
+        publish = Publication.publish
+
+        def halting(publication: Publication, *arguments: Any) -> None:
+            halted = Path(self.folder, "halted-at-publish")
+            if self.halt_at == "publish" and not halted.exists():
+                halted.touch()
+                while not Path(self.folder, "go-on").exists():
+                    time.sleep(0.1)
+            publish(publication, *arguments)
+
+        with patch.object(Publication, "publish", halting):
+            return super().execute(context)
+
+
 def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
     with DAG(
         dag_id,
@@ -71,8 +98,10 @@ def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
             halt_at="{{ params.halt_at }}",
             folder="{{ params.folder }}",
         )
-        SalesNavigatorToObjectStorageOperator(
+        HaltingTransfer(
             task_id="land",
+            halt_at="{{ params.halt_at }}",
+            folder="{{ params.folder }}",
             export=export.output,
             destination="file://{{ params.folder }}/landed/",
             snav_conn_id="{{ params.snav_conn_id }}",
