@@ -138,7 +138,7 @@ class LocalAirflow:
         """Create a connection from the text of an ``AIRFLOW_CONN_…`` variable."""
         connection = json.loads(connection_json)
         # Airflow 3.3.2's Test button refuses connections without a port.
-        connection["port"] = urlsplit(connection["host"]).port
+        connection.setdefault("port", urlsplit(connection.get("host") or "").port or 443)
         extra = json.dumps(connection.pop("extra"))
         self.call("POST", "connections", {"connection_id": name, "extra": extra, **connection})
 
