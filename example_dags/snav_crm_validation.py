@@ -31,7 +31,7 @@ def snav_crm_validation():
     export = SalesNavigatorCrmValidationExportOperator(
         task_id="export",
         crm_instance="{{ var.value.snav_crm_instance }}",
-        # Where the very first run begins. LinkedIn may go back 30 days only, and then the log says so.
+        # Where the very first run begins. LinkedIn may begin later; the log then has a warning.
         export_start_at="2026-01-01",
         watermark=STALE_CONTACTS,
         deferrable=True,
