@@ -10,6 +10,8 @@ Request       a Response, or a NoAnswer when there was none
 Sleep         nothing
 ============  =====================================================
 
+Each of them may be answered with an error instead: no token can be had, or the task was stopped.
+
 It returns what the call's ``parse`` made of the answer, or raises one typed error.
 """
 
@@ -100,28 +102,31 @@ def exchange(
         first = yield from _token(NeedToken(call.credential))
         bearer = _Bearer(call.credential, first, iter(policy.fresh_token_waits))
     tries = doubts = 0
-    while True:
-        token = bearer.token if bearer else None
-        reply = yield _request(call, base_url, token)
-        outcome = _outcome(call, reply, token)
-        if isinstance(outcome, Finished):
-            return outcome.value
-        error = outcome
-        doubts += may_have_created(call, reply, error)
-        if doubts == MOST_CREATIONS or (doubts and _succeeded(reply)):
-            raise doubted(error, doubts)
-        # After a gateway's 401 as well: a new token does no harm.
-        if bearer and isinstance(reply, Response) and reply.status == 401:
-            if (yield from bearer.is_worth_another_try(error, doubts)):
-                continue
-            if isinstance(error, errors.SalesNavigatorAuthenticationError):
-                error.because(_RENEW[bearer.credential])
-        tries += 1
-        delay = policy.delay(tries, error, random())
-        if delay is None:
-            raise doubted(error, doubts)
-        again = " It is sent once more at most, since LinkedIn may have created a job." if doubts else ""
-        yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}{again}", doubts)
+    try:
+        while True:
+            token = bearer.token if bearer else None
+            reply = yield _request(call, base_url, token)
+            outcome = _outcome(call, reply, token)
+            if isinstance(outcome, Finished):
+                return outcome.value
+            doubts += may_have_created(call, reply, outcome)
+            if doubts == MOST_CREATIONS or (doubts and _succeeded(reply)):
+                raise outcome
+            # After a gateway's 401 as well: a new token does no harm.
+            if bearer and isinstance(reply, Response) and reply.status == 401:
+                if (yield from bearer.is_worth_another_try(outcome)):
+                    continue
+                if isinstance(outcome, errors.SalesNavigatorAuthenticationError):
+                    outcome.because(_RENEW[bearer.credential])
+            tries += 1
+            delay = policy.delay(tries, outcome, random())
+            if delay is None:
+                raise outcome
+            again = " It is sent once more at most, since LinkedIn may have created a job." if doubts else ""
+            yield Sleep(delay, f"try {tries} of {policy.tries} failed: {outcome}{again}")
+    except errors.SalesNavigatorError as error:
+        doubted(error, doubts)
+        raise
 
 
 @dataclass(slots=True)
@@ -136,13 +141,11 @@ class _Bearer:
     waits: Iterator[float]
     renewed: bool = False
 
-    def is_worth_another_try(
-        self, error: errors.SalesNavigatorError, doubts: int
-    ) -> Generator[Step, Reply, bool]:
+    def is_worth_another_try(self, error: errors.SalesNavigatorError) -> Generator[Step, Reply, bool]:
         """After a 401: wait for a token that is too new, or else get another one, once."""
         wait = next(self.waits, None) if self._may_be_too_new(error) else None
         if wait is not None:
-            yield Sleep(wait, "LinkedIn does not know the token it has just issued yet", doubts)
+            yield Sleep(wait, "LinkedIn does not know the token it has just issued yet")
             return True
         refused = self.token
         if not self.renewed:

@@ -9,13 +9,11 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, quote_plus
 
 from airflow_provider_snav.api import errors
 from airflow_provider_snav.api.wire import Call, NoAnswer, OddAnswerError, Reply, Response, Token
-
-E = TypeVar("E", bound=errors.SalesNavigatorError)
 
 DOUBTED = (401, 403, 404, 410)
 """The statuses that mean something only when LinkedIn itself gives them, see :func:`is_linkedins`."""
@@ -107,10 +105,11 @@ def may_have_created(call: Call[Any], reply: Reply, error: errors.SalesNavigator
     return not isinstance(reply, NoAnswer) or reply.sent
 
 
-def doubted(error: E, jobs: int) -> E:
-    """The error with what it says about this number of jobs in doubt."""
+def doubted(error: errors.SalesNavigatorError, jobs: int) -> None:
+    """Let the error say that this number of jobs is in doubt."""
     error.jobs_in_doubt = jobs
-    return error.because(in_doubt(jobs)) if jobs else error
+    if jobs:
+        error.because(in_doubt(jobs))
 
 
 def in_doubt(jobs: int) -> str:

@@ -18,8 +18,11 @@ class Finished(Generic[T]):
 
 
 def resume(steps: Generator[S, Any, T], reply: object) -> S | Finished[T]:
-    """Send what came of the last step and get the next; the first reply is None."""
+    """Get the next step.
+
+    :param reply: what came of the last step; None before the first. An error is raised in the generator.
+    """
     try:
-        return steps.send(reply)
+        return steps.throw(reply) if isinstance(reply, Exception) else steps.send(reply)
     except StopIteration as end:
         return Finished(end.value)

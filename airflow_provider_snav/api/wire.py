@@ -100,14 +100,10 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait this long, in seconds, and say why at INFO.
-
-    :param jobs_in_doubt: should the wait be the end, as many jobs may have been created, see the errors.
-    """
+    """Wait this long, in seconds, and say why at INFO."""
 
     seconds: float
     reason: str
-    jobs_in_doubt: int = 0
 
 
 Step: TypeAlias = NeedToken | Request | Sleep

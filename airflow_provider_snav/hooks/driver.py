@@ -1,12 +1,12 @@
-"""The worker's loop over the steps of one call; the triggerer's is in its hook."""
+"""The two loops over the steps of one call: the worker's and the triggerer's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.refusals import doubted
 from airflow_provider_snav.api.steps import Finished, resume
 from airflow_provider_snav.api.wire import (
     Credential,
@@ -20,6 +20,7 @@ from airflow_provider_snav.api.wire import (
 
 if TYPE_CHECKING:
     from airflow_provider_snav._stopping import Stopping
+    from airflow_provider_snav.hooks.async_transport import AiohttpTransport
     from airflow_provider_snav.hooks.transport import RequestsTransport
 
 T = TypeVar("T")
@@ -38,24 +39,49 @@ def drive(
     :param after_wait: is called after each pause, and may raise.
     :raises SalesNavigatorStoppedError: Airflow stopped the task; nothing is sent after that.
     """
-    reply: Reply = None
+    reply: Reply | SalesNavigatorError = None
     while True:
         step = resume(steps, reply)
-        match step:
-            case Request():
-                stopping.check()
-                reply = transport.send(step)
-            case NeedToken(credential, refused):
-                reply = get_token(credential, refused)
-            case Sleep(seconds, reason, jobs):
-                log.info("Waiting %.1f s: %s", seconds, reason)
-                try:
+        try:
+            match step:
+                case Request():
+                    stopping.check()
+                    reply = transport.send(step)
+                case NeedToken(credential, refused):
+                    reply = get_token(credential, refused)
+                case Sleep(seconds, reason):
+                    log.info("Waiting %.1f s: %s", seconds, reason)
                     stopping.sleep(seconds)
                     if after_wait:
                         after_wait()
-                except SalesNavigatorError as error:
-                    doubted(error, jobs)
-                    raise
-                reply = None
-            case Finished():
-                return step.value
+                    reply = None
+                case Finished():
+                    return step.value
+        except SalesNavigatorError as error:
+            reply = error
+
+
+async def adrive(
+    steps: Generator[Step, Reply, T],
+    transport: AiohttpTransport,
+    get_token: Callable[[Credential, Token | None], Awaitable[Token]],
+    log: Any,
+) -> T:
+    """See :func:`drive`; a trigger is stopped by cancelling it."""
+    reply: Reply | SalesNavigatorError = None
+    while True:
+        step = resume(steps, reply)
+        try:
+            match step:
+                case Request():
+                    reply = await transport.send(step)
+                case NeedToken(credential, refused):
+                    reply = await get_token(credential, refused)
+                case Sleep(seconds, reason):
+                    log.info("Waiting %.1f s: %s", seconds, reason)
+                    await asyncio.sleep(seconds)
+                    reply = None
+                case Finished():
+                    return step.value
+        except SalesNavigatorError as error:
+            reply = error

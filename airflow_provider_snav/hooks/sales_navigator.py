@@ -6,7 +6,6 @@ those decisions over requests and over aiohttp, and are otherwise the same.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,14 +49,13 @@ from airflow_provider_snav.api.models import (
 )
 from airflow_provider_snav.api.oauth import TokenStatus, exchange_telling_expiry, token_status
 from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.steps import Finished, resume
 from airflow_provider_snav.api.windows import Time, Window, parse_time
-from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Request, Sleep, Step, Token
+from airflow_provider_snav.api.wire import Call, Credential, Reply, Step, Token
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
 from airflow_provider_snav.hooks.credential_checks import check_credentials
 from airflow_provider_snav.hooks.download import Download
-from airflow_provider_snav.hooks.driver import drive
+from airflow_provider_snav.hooks.driver import adrive, drive
 from airflow_provider_snav.hooks.lookups import forget, look_up, not_found, settings_of
 from airflow_provider_snav.hooks.tokens import aget_token, get_token
 from airflow_provider_snav.hooks.transport import RequestsTransport, StreamedResponse
@@ -384,23 +382,14 @@ class SalesNavigatorAsyncHook(_Hook):
         return minted
 
     async def _drive(self, steps: Generator[Step, Reply, T], transport: AiohttpTransport) -> T:
-        reply: Reply = None
         settings = transport.settings
+
+        async def get_token(credential: Credential, refused: Token | None) -> Token:
+            return await aget_token(offer(settings, credential), refused, self._mint)
+
         try:
             async with transport:
-                while True:
-                    step = resume(steps, reply)
-                    match step:
-                        case Request():
-                            reply = await transport.send(step)
-                        case NeedToken(credential, refused):
-                            reply = await aget_token(offer(settings, credential), refused, self._mint)
-                        case Sleep(seconds, reason):
-                            self.log.info("Waiting %.1f s: %s", seconds, reason)
-                            await asyncio.sleep(seconds)
-                            reply = None
-                        case Finished():
-                            return step.value
+                return await adrive(steps, transport, get_token, self.log)
         except SalesNavigatorError as error:
             if not error.retryable:
                 # Someone may have mended the connection since it was read.

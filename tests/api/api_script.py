@@ -51,9 +51,9 @@ class Played:
 def play(
     steps: Generator[Any, Any, Any],
     replies: Iterable[Response | NoAnswer],
-    tokens: Iterable[Token] = (TOKEN, TOKEN),
+    tokens: Iterable[Token | SalesNavigatorError] = (TOKEN, TOKEN),
 ) -> Played:
-    """Run to the end: a reply to each request, a token to each need, nothing to each sleep.
+    """Run to the end: a reply to each request, a token or an error to each need, nothing to each sleep.
 
     A script that is too short fails the test; so does a list of replies that was not used up.
     """

@@ -443,6 +443,14 @@ def test_tries_that_reached_nobody_do_not_count_as_creations() -> None:
     assert refused.jobs_in_doubt == 1
 
 
+def test_a_token_that_cannot_be_renewed_does_not_hide_a_job_in_doubt() -> None:
+    no_token = errors.SalesNavigatorCredentialError("The refresh token has expired.")
+    played = run([answer(504), EXPIRED], (TOKEN, no_token), call=POST)
+    assert played.error is no_token
+    assert played.error.jobs_in_doubt == 1
+    assert str(played.error).endswith(" LinkedIn may have created a job whose answer was lost.")
+
+
 MINT: Call[int] = Call("mint", "POST", "https://t", lambda _: 0, None, body=b"", hint="Consent again.")
 
 
