@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
 from airflow_provider_snav.landing.progress import Progress
 from airflow_provider_snav.landing.records import CsvProfile
 from airflow_provider_snav.landing.unpack import Unpacked
+from airflow_provider_snav.landing.writer import HashingWriter
 from airflow_provider_snav.storage.staging import Stage, open_stage
 
 if TYPE_CHECKING:
@@ -212,28 +212,25 @@ class Downloads:
             raise
 
     def _write(self, part: Part, url: str, stage: Stage) -> LandedFile:
-        profile, packer, digest = CsvProfile(), compressor(self._terms.compression), sha256()
-        received = size = 0
-        with self._hook.download(url, self._credential) as download:
+        profile, packer = CsvProfile(), compressor(self._terms.compression)
+        received = 0
+        with self._hook.download(url, self._credential) as download, HashingWriter(stage) as writer:
             content = Unpacked(download)
             for chunk in chain(content, [b""]):
                 self._check()
                 profile.feed(chunk)
-                packed = packer.compress(chunk) if chunk else packer.flush()
-                if packed:
-                    digest.update(packed)
-                    stage.write(packed)
-                    size += len(packed)
+                writer.write(packer.compress(chunk) if chunk else packer.flush())
                 received += len(chunk)
                 self._progress.reached(part.path.name, received)
+            digest = writer.finish()
         profile.finish(vouched=content.vouched)
         stage.seal()
         self._progress.done(part.path.name)
         return LandedFile(
             uri=stage.uri,
             rows=profile.rows,
-            bytes=size,
-            sha256=digest.hexdigest(),
+            bytes=writer.bytes,
+            sha256=digest,
             columns=list(profile.columns),
             job_id=part.part.job_id,
             start_at=to_text(part.job.export_start_at or part.part.start_at),
