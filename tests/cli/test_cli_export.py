@@ -160,6 +160,8 @@ def test_after_ctrl_c_the_same_command_goes_on_with_its_job(
     activity: Export, lake: Path, state: Path, snav_sandbox: Sandbox
 ) -> None:
     snav_sandbox.settings.speed = 1
+    # Background jobs of a shell ignore Ctrl-C, and what they start inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "airflow_provider_snav", "export", "activity", *CONTRACT, *WEEK]
     with subprocess.Popen([*command, "--into", lake], env={**os.environ}, stderr=subprocess.PIPE) as process:
         while not list(state.glob("*.json")):
