@@ -16,6 +16,11 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from airflow_provider_snav.landing import download
+
+# Half a minute of patience with a file that is not there yet is of no use on one's own machine.
+download.PAUSES = (0.05, 0.1)
+
 
 def run(dag: Any, logical_date: str | None, run_conf: dict[str, Any]) -> dict[str, Any]:
     """One run to its end; one at the same logical date again is that run, cleared."""
