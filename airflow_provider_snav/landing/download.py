@@ -61,6 +61,7 @@ class Downloads:
         self._terms = terms
         self._stopping = stopping
         self._given_up = False
+        self._one_by_one = True
         self._log = log
         self._progress = Progress(0, log)
         self._credential = Credential.MEMBER
@@ -86,6 +87,7 @@ class Downloads:
             than it should.
         """
         self._progress = Progress(len(parts), self._log)
+        self._one_by_one = min(len(parts), self._terms.max_parallel) == 1
         files: dict[Part, LandedFile] = {}
         short: set[int] = set()
         for tries in self._tries():
@@ -214,7 +216,10 @@ class Downloads:
     def _write(self, part: Part, url: str, stage: Stage) -> LandedFile:
         profile, packer = CsvProfile(), compressor(self._terms.compression)
         received = 0
-        with self._hook.download(url, self._credential) as download, HashingWriter(stage) as writer:
+        with (
+            self._hook.download(url, self._credential) as download,
+            HashingWriter(stage, beside=self._one_by_one) as writer,
+        ):
             content = Unpacked(download)
             for chunk in chain(content, [b""]):
                 self._check()

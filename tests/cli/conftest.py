@@ -36,6 +36,8 @@ def run(snav_sandbox: Sandbox, capfd: pytest.CaptureFixture[str], monkeypatch: p
     """Perform one command; ``stdin`` is what its standard input holds, or another stream."""
 
     def run(*arguments: str, stdin: Any = "") -> Ran:
+        # The command would set it for the whole of the process, and so for the tests that follow.
+        monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         capfd.readouterr()
         try:
