@@ -300,7 +300,8 @@ def clamped(part: Slice, job: ExportJob) -> str | None:
         return None
     return (
         f"Job {job.job_id} exports from {to_text(job.export_start_at)}, later than the"
-        f" {to_text(part.start_at)} asked for: LinkedIn has nothing older, or does not go back further."
+        f" {to_text(part.start_at)} asked for. LinkedIn's documents do not say why; the file has nothing from"
+        " before."
     )
 
 

@@ -25,12 +25,13 @@ def test_the_form_asks_for_a_connection_in_our_words_and_hides_its_secrets(
     form = new_connection(page)
     for label in ("API base URL", "OAuth client id", "Member access token"):
         form.get_by_text(label, exact=True).wait_for()
-    assert not form.locator("[name=schema]").count()
+    for name in ("host", "port", "schema"):
+        assert form.locator(f"[name={name}]").count() == 1
     secrets = [field.get_attribute("name") for field in form.locator("input[type=password]").all()]
     assert secrets == ["password", "element_client_secret", "element_refresh_token"]
     picture("connection-form", height=960)
     form.get_by_role("button", name="Extra Fields", exact=True).click()
-    for label in ("OAuth client secret", "Member refresh token", "OAuth token URL", "TLS verification"):
+    for label in ("OAuth client secret", "OAuth token URL", "Further headers", "TLS verification"):
         form.get_by_text(label, exact=True).wait_for()
     picture("connection-form-extra", height=1420)
 
