@@ -95,10 +95,9 @@ class Stopping:
         """Stop the other threads of a task when its own is interrupted, as ``execution_timeout`` does."""
         try:
             yield
-        except Exception:
-            raise
-        except BaseException:
-            self.stop()
+        except BaseException as interrupt:  # a time-out, a kill: nothing else may go on in this task
+            if not isinstance(interrupt, Exception):
+                self.stop()
             raise
 
     def _end(self, connection: socket.socket | None) -> None:

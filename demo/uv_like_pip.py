@@ -14,7 +14,8 @@ from collections import ChainMap
 from collections.abc import Sequence
 from pathlib import Path
 
-# Each of uv's variables, by the setting of pip that it stands for, and what is between two values.
+# Each of uv's variables, by the setting of pip that it stands for, and what is between two values. These are
+# names: an address is read from pip's own configuration, and none is kept here.
 _SAME = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
     "extra-index-url": ("UV_INDEX", " "),

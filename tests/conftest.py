@@ -11,13 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import registry  # noqa: F401  # remembers the proxies that are dropped below
 from local_airflow import is_foreign
+
+if TYPE_CHECKING:
+    from landing_stores import Store
 
 # Airflow reads its settings once, on the first import, so they are set before anything here can
 # import it. The developer's own settings are dropped first: they may name a real database, and modules
@@ -143,3 +147,24 @@ def s3_endpoint() -> Iterator[str]:
             patch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
             s3_client(endpoint).create_bucket(Bucket=BUCKET)
             yield endpoint
+
+
+@pytest.fixture
+def local_store(tmp_path: Path) -> Store:
+    """A folder of this machine."""
+    from landing_stores import LocalStore
+
+    from airflow_provider_snav._compat import ObjectStoragePath
+
+    return LocalStore(ObjectStoragePath(f"file://{tmp_path}/export"))
+
+
+@pytest.fixture
+def s3_store(s3_endpoint: str) -> Store:
+    """A folder of its own on the S3 server."""
+    from landing_stores import BUCKET, S3Store, s3_client
+
+    from airflow_provider_snav._compat import ObjectStoragePath
+
+    folder = ObjectStoragePath(f"s3://lake@{BUCKET}/{uuid.uuid4().hex}")
+    return S3Store(folder, client=s3_client(s3_endpoint))

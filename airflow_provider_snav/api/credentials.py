@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from airflow_provider_snav.api.errors import SalesNavigatorCredentialError
 from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.wire import Call, Credential, Response, Token
+
+T = TypeVar("T")
 
 _DEFAULT_LIFE_SECONDS = 1800
 _MARGIN_SECONDS = 60
@@ -87,15 +89,24 @@ class Grant:
 
     def call(self) -> Call[Minted]:
         """Ask for the token. The answer's ``expires_in`` may be text."""
-        return Call(
-            summary=_SUMMARY[self.credential],
-            method="POST",
-            target=self.token_url,
-            body=urlencode(self.form).encode(),
-            parse=minted,
-            credential=None,
-            hint=_REFUSED[self.credential],
+        return oauth_call(
+            _SUMMARY[self.credential], self.token_url, self.form, minted, _REFUSED[self.credential]
         )
+
+
+def oauth_call(
+    summary: str, url: str, form: Mapping[str, str], parse: Callable[[Response], T], hint: str = ""
+) -> Call[T]:
+    """A form for one of LinkedIn's OAuth addresses, which carries its credentials itself."""
+    return Call(
+        summary=summary,
+        method="POST",
+        target=url,
+        body=urlencode(form).encode(),
+        parse=parse,
+        credential=None,
+        hint=hint,
+    )
 
 
 def minted(answer: Response) -> Minted:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from airflow_provider_snav.api.credentials import Minted, minted
+from airflow_provider_snav.api.credentials import Minted, minted, oauth_call
 from airflow_provider_snav.api.errors import (
     SalesNavigatorAuthenticationError,
     SalesNavigatorConfigurationError,
@@ -123,28 +123,14 @@ def exchange_code(
         "client_id": client_id,
         "client_secret": client_secret,
     }
-    return Call(
-        summary="exchange the authorization code for a token",
-        method="POST",
-        target=token_url,
-        body=urlencode(form).encode(),
-        parse=minted,
-        credential=None,
-    )
+    return oauth_call("exchange the authorization code for a token", token_url, form, minted)
 
 
 def introspect(introspection_url: str, client_id: str, client_secret: str, token: str) -> Call[TokenStatus]:
     """Ask LinkedIn about a token. Document: token-introspection."""
     form = {"client_id": client_id, "client_secret": client_secret, "token": token}
-    return Call(
-        summary="ask LinkedIn when the member token expires",
-        method="POST",
-        target=introspection_url,
-        body=urlencode(form).encode(),
-        parse=_status,
-        credential=None,
-        hint="Check login (OAuth client id) and client_secret of the connection.",
-    )
+    hint = "Check login (OAuth client id) and client_secret of the connection."
+    return oauth_call("ask LinkedIn when the member token expires", introspection_url, form, _status, hint)
 
 
 def _status(answer: Response) -> TokenStatus:

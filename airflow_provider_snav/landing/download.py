@@ -105,8 +105,7 @@ class Downloads:
             futures = [pool.submit(self._stage_with_renewals, part, renewed) for part in parts]
             with self._stopping.stopped_by_interrupt():
                 self._await(futures)
-        except BaseException:
-            # Also when this thread is interrupted: the others must know before they are awaited.
+        except BaseException:  # also an interrupt: the other threads must know before they are awaited
             self._given_up = True
             raise
         finally:

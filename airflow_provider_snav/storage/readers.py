@@ -74,5 +74,5 @@ def _others_may_read() -> bool:
     try:
         infos = [entry.load()() for entry in entry_points(group="apache_airflow_provider")]
         return not known.issuperset(module for info in infos for module in info.get("filesystems", ()))
-    except Exception:  # noqa: BLE001  # another package's code
+    except Exception:  # noqa: BLE001  # code of other packages: while it fails, they may read any scheme
         return True

@@ -199,7 +199,7 @@ class Stage(ABC):
                 self._check(replaces)
             try:
                 self._reveal(replaces)
-            except Exception:
+            except Exception:  # each client has errors of its own; a rival's file explains any of them
                 if replaces is not ANYTHING:
                     self._check(replaces)
                 raise

@@ -141,7 +141,10 @@ def _wrong(row: Row) -> str:
 
 
 def _lay_traps(index: str, certificate: Path) -> None:
-    """Files that a person may have lying about."""
+    """Files that a person may have lying about.
+
+    :param index: the address of the mirror that this run has started on this machine.
+    """
     shutil.rmtree(TRAPS, ignore_errors=True)
     for file, text in {
         "modules/airflow_local_settings.py": "raise RuntimeError('the settings of another Airflow')\n",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from harness import Deployment, Run, days_ago
 from local_airflow import wait_for
+from stops import Silence
 
-from airflow_provider_snav.sandbox.faults import CallKind
+from airflow_provider_snav.sandbox.faults import CallKind, Delay
 from airflow_provider_snav.sandbox.server import Sandbox
 
 
@@ -26,6 +27,15 @@ class LinkedIn:
         """Run a DAG that exports one day from here and lands it."""
         asked = {"start_at": days_ago(3), "end_at": days_ago(2), **params}
         return self._airflow.trigger_run(dag_id, snav_conn_id=self.conn_id, folder=str(self.folder), **asked)
+
+    def export_until_it_downloads(self) -> Run:
+        """An export whose landing has asked for its file and waits for the answer."""
+        self.let_jobs_end()
+        silence = Silence(minutes=5)
+        self.sandbox.fault("download", Delay(silence))
+        run = self.export("export_deferred")
+        wait_for("the download", lambda: silence.has_begun)
+        return run
 
     @property
     def jobs(self) -> list[int]:

@@ -104,11 +104,7 @@ def test_a_broker_killed_while_an_export_is_deferred_loses_nothing(
 
 
 def test_a_landing_whose_supervisor_gets_sigterm_says_so_and_is_retried(linkedin: LinkedIn) -> None:
-    linkedin.let_jobs_end()
-    silence = Silence(minutes=5)
-    linkedin.sandbox.fault("download", Delay(silence))
-    run = linkedin.export("export_deferred")
-    wait_for("the download", lambda: silence.has_begun)
+    run = linkedin.export_until_it_downloads()
     run.supervisor_of("land").send_signal(signal.SIGTERM)
     linkedin.assert_only_job_landed(run)
     assert run.task_instance("land")["try_number"] == 2

@@ -196,11 +196,7 @@ def test_clearing_the_landing_alone_lands_the_same_job_again(linkedin: LinkedIn)
 
 
 def test_a_landing_killed_in_the_middle_is_retried_whole_without_another_job(linkedin: LinkedIn) -> None:
-    linkedin.let_jobs_end()
-    silence = Silence(minutes=5)
-    linkedin.sandbox.fault("download", Delay(silence))
-    run = linkedin.export("export_deferred")
-    wait_for("the download", lambda: silence.has_begun)
+    run = linkedin.export_until_it_downloads()
     run.kill_worker_of("land")
     assert run.wait_for_state("land", "success")["try_number"] == 2
     assert run.task_instance("export")["try_number"] == 1
