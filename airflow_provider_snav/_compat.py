@@ -55,7 +55,7 @@ def is_mapped(task: Any) -> bool:
 
 def is_attached(scheme: str, conn_id: str | None) -> bool:
     """Whether a DAG file or a plugin has attached a file system of its own for a scheme."""
-    # Beside ObjectStoragePath in each version, but of no module that all versions have.
+    # Every version has it in the module of ObjectStoragePath, but that module differs.
     attach = import_module(ObjectStoragePath.__module__).attach
     try:
         attach(alias=f"{scheme}-{conn_id}" if conn_id else scheme)

@@ -75,7 +75,7 @@ def get_provider_info() -> dict[str, object]:
                         "login": "Client ID of your LinkedIn application",
                         "password": "For contracts and analytics exports (3-legged OAuth)",
                         "port": "443, unless the API base URL names another",
-                        "schema": "https; counts where the API base URL does not begin with it",
+                        "schema": "https; used only if the API base URL has no scheme",
                     },
                 },
                 "conn-fields": {

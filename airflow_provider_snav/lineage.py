@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_snav._compat import Asset, AssetRef, Context, openlineage
+from airflow_provider_snav.api.models import ExportKind
 from airflow_provider_snav.api.windows import to_text
 
 if TYPE_CHECKING:
@@ -111,11 +112,15 @@ def landing_extra(
     """
     asked = export.to_json()
     slices = asked.pop("slices")
+    start_at, end_at = slices[0]["start_at"], slices[-1]["end_at"]
+    if files and export.kind is ExportKind.CRM_VALIDATION:
+        # LinkedIn chooses the end, and sometimes the start.
+        start_at, end_at = files[0].start_at, files[-1].end_at
     return {
         **asked,
         "folder": folder,
-        "start_at": files[0].start_at if files else slices[0]["start_at"],
-        "end_at": files[-1].end_at if files else slices[-1]["end_at"],
+        "start_at": start_at,
+        "end_at": end_at,
         **_sums(files),
         "file_count": len(files),
         **({"next_export_start_at": to_text(following)} if following else {}),

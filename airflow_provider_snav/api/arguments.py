@@ -1,4 +1,4 @@
-"""Arguments without a meaning of LinkedIn's, and the checks that run already when the DAG file is read."""
+"""Checks of general arguments. They run when Airflow reads the DAG file, and again in the task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST = dt.timedelta(days=365)
 
 
 def check_arguments(task: Any, checks: Checks) -> None:
-    """Check every argument that has its final value: while a task runs, these are all.
+    """Check every argument that is no template any more. In a running task, that is every argument.
 
     :param task: has the arguments as attributes, and ``template_fields``.
     :raises SalesNavigatorConfigurationError: of the first argument that is wrong.

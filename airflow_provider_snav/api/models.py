@@ -302,6 +302,11 @@ class Export:
         return (index for index, part in enumerate(self.slices) if part.is_running)
 
     @property
+    def has_begun(self) -> bool:
+        """True once a job was created, although it may have failed and be due to be submitted again."""
+        return any(part.job_id or part.attempt for part in self.slices)
+
+    @property
     def job_ids(self) -> list[int]:
         return [part.job_id for part in self.slices if part.job_id is not None]
 

@@ -48,7 +48,7 @@ class PollSchedule:
     def pause(self, waited: float, jitter: float, *, enqueued: bool = False) -> float:
         """Seconds before the next poll.
 
-        :param waited: seconds since the job was submitted, or since LinkedIn began to process it.
+        :param waited: seconds since this wait began, or since it first saw LinkedIn process the job.
         :param jitter: 0 to 1; spreads the polls of many exports over a fifth of the pause.
         """
         growth = waited / 2 if enqueued else _GROWTH * sqrt(self.first * waited)
@@ -114,9 +114,9 @@ class Report:
         return told
 
     def _waits_for_its_turn(self, job: ExportJob) -> bool:
-        """True for the first poll that finds the job in the queue; the documents know no queue for CRM."""
-        analytics = self.export.kind is ExportKind.ANALYTICS
-        return analytics and job.status == JobStatus.ENQUEUED and job.job_id not in self.told_to_wait
+        """True for the first poll that finds the job in the queue."""
+        queued = _has_a_queue(self.export) and job.status == JobStatus.ENQUEUED
+        return queued and job.job_id not in self.told_to_wait
 
     def failed(self, problem: SalesNavigatorError) -> list[Tell]:
         """Add a poll that failed; one that waiting cannot mend ends the wait."""
@@ -243,7 +243,7 @@ def wait(
 
 
 def look(report: Report) -> Generator[Poll | Tell, Any, list[Tick]]:
-    """Poll each running job once, in the order of their creation, but those that wait behind another.
+    """Poll every running job once, the oldest first. Skip a job that waits behind another.
 
     LinkedIn runs the jobs of a contract one after another, so a job that was last seen ENQUEUED is polled
     once all before it have ended, be it in this same round. Where jobs do run side by side, each is polled.
@@ -286,6 +286,11 @@ class _Phase:
         )
 
 
+def _has_a_queue(export: Export) -> bool:
+    """The documents know no queue for CRM validation."""
+    return export.kind is ExportKind.ANALYTICS
+
+
 def passes_by_itself(problem: SalesNavigatorError) -> bool:
     """True for a failed poll that waiting can mend."""
     if isinstance(problem, SalesNavigatorConfigurationError):
@@ -326,10 +331,9 @@ def _length(time: dt.timedelta) -> dt.timedelta:
 def what_goes_on(export: Export) -> str:
     """One sentence about the jobs that run when nobody waits for them any more."""
     jobs = ", ".join(str(export.slices[index].job_id) for index in export.running)
-    kept = "seven days" if export.kind is ExportKind.ANALYTICS else "a week"
-    return (
-        f"LinkedIn goes on with job {jobs} and keeps its files for {kept}." if jobs else "No job is running."
-    )
+    if not jobs:
+        return "No job is running."
+    return f"LinkedIn goes on with job {jobs} and keeps its files for seven days."
 
 
 def timed_out(
@@ -340,7 +344,7 @@ def timed_out(
     :param last_problem: of the polls, if any failed.
     """
     problem = f" The last poll that failed: {last_problem}" if last_problem else ""
-    queued = any(part.status == JobStatus.ENQUEUED for part in export.slices)
+    queued = _has_a_queue(export) and any(part.status == JobStatus.ENQUEUED for part in export.slices)
     reason = f" {_ONE_AT_A_TIME}, and others were ahead." if queued else ""
     waiting = "; ".join(str(part) for part in export.slices if not part.is_completed)
     return SalesNavigatorExportTimeoutError(

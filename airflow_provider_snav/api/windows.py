@@ -231,7 +231,7 @@ def interval_before(end: dt.datetime, window: Span, lag: dt.timedelta) -> tuple[
 
 
 def check_window(window: Span) -> None:
-    """Refuse a ``window`` that LinkedIn refuses whenever the run is.
+    """Refuse a ``window`` that LinkedIn would refuse in every run.
 
     :raises SalesNavigatorConfigurationError: it is not a length of time.
     :raises SalesNavigatorWindowError: it is not positive, shorter than an hour or longer than two years.

@@ -17,6 +17,7 @@ from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, S
 from airflow_provider_snav.api.export_plan import Remedies
 from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.polling import PollSchedule
+from airflow_provider_snav.api.refusals import in_doubt
 from airflow_provider_snav.cli.connections import open_hook
 from airflow_provider_snav.cli.export_state import StateFile
 from airflow_provider_snav.cli.main import INTERRUPTED, SUCCEEDED, UsageError, say
@@ -70,7 +71,8 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         except SalesNavigatorError as error:
             raise error.because(_what_next(export_run)) from error.__cause__
         except KeyboardInterrupt:
-            say(f"Interrupted. {_what_next(export_run)}")
+            doubt = f"{in_doubt(export_run.jobs_in_doubt)} " if export_run.jobs_in_doubt else ""
+            say(f"Interrupted. {doubt}{_what_next(export_run)}")
             return INTERRUPTED
     state.remove()
     _print(options, results, export_run.export, files)
@@ -164,6 +166,10 @@ def _submitted_at(export: Export) -> dt.datetime:
 def _what_next(run: ExportRun) -> str:
     if jobs := run.export.job_ids:
         return f"The same command goes on with job {', '.join(map(str, jobs))}."
+    if run.export.has_begun:
+        return "The same command goes on with this export."
+    if run.jobs_in_doubt:
+        return "The same command submits the export again."
     return "No job was created; the same command begins anew."
 
 

@@ -65,7 +65,7 @@ class TaskMemory:
                 return None
             export = Export.from_json(stored["export"])
             finished = stored.get("finished", export.is_completed)
-            if not export.job_ids or (finished and stored["epoch"] != self._epoch):
+            if not export.has_begun or (finished and stored["epoch"] != self._epoch):
                 return None
         except (KeyError, TypeError, ValueError) as error:
             raise SalesNavigatorError(
@@ -98,7 +98,7 @@ def confirm_try(context: Context, stopping: Stopping) -> None:
     """Make sure, before something is published, that Airflow has not ended this try meanwhile.
 
     A worker that was frozen may come back after another try has landed the same files. Airflow 3.3 and later
-    refuse what such a try wants to store.
+    reject writes of a try that has ended.
 
     :raises SalesNavigatorStoppedError: Airflow stopped the task.
     :raises SalesNavigatorError: Airflow refused, or could not be reached.

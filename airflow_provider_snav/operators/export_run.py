@@ -34,7 +34,6 @@ from airflow_provider_snav.api.polling import (
     wait,
     what_goes_on,
 )
-from airflow_provider_snav.api.refusals import in_doubt
 from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
 
@@ -71,7 +70,8 @@ class ExportRun:
         self._timeout = timeout
         self._memory = memory
         self._log = log
-        self._jobs_in_doubt = 0
+        self.jobs_in_doubt = 0
+        """Jobs that LinkedIn may have created for a submission that was interrupted."""
 
     def close(self) -> None:
         """Close the connections to LinkedIn."""
@@ -86,7 +86,6 @@ class ExportRun:
                 self._ask(index)
             except SalesNavigatorNotFoundError:
                 self._log.warning("LinkedIn no longer knows job %s; it will be submitted again.", part.job_id)
-                self.export = lost(self.export, index)
         self._remember()
 
     def submit(self) -> bool:
@@ -107,7 +106,7 @@ class ExportRun:
             if not isinstance(plan.step, Submit):
                 self._remember()
                 return isinstance(plan.step, Done)
-            if self.export.job_ids:
+            if self.export.has_begun:
                 # Airflow refuses this of a try that is over, such as one that was frozen in its last wait.
                 self._remember()
             for index in plan.step.indexes:
@@ -117,14 +116,13 @@ class ExportRun:
 
     def _submit(self, index: int) -> None:
         call = calls.create_job(self.export, self.export.slices[index])
-        # In case the task is stopped before LinkedIn has answered.
-        self._jobs_in_doubt = MOST_CREATIONS
+        self.jobs_in_doubt = MOST_CREATIONS
         try:
             job = self._hook.run(call, after_wait=self._remember)
         except SalesNavigatorError as error:
-            self._jobs_in_doubt = error.jobs_in_doubt
+            self.jobs_in_doubt = error.jobs_in_doubt
             raise
-        self._jobs_in_doubt = 0
+        self.jobs_in_doubt = 0
         self.export = submitted(self.export, index, job.job_id, job.status, now())
         # First: should the state not be written, the log still knows the job.
         self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
@@ -164,7 +162,11 @@ class ExportRun:
 
     def _ask(self, index: int) -> None:
         part = self.export.slices[index]
-        job = self._hook.run(calls.get_job(self.export, part))
+        try:
+            job = self._hook.run(calls.get_job(self.export, part))
+        except SalesNavigatorNotFoundError as error:
+            self.export = lost(self.export, index)
+            raise error.because(f"LinkedIn no longer knows a job of this export ({part.job_id}).") from None
         self._log.info("%s", describe(job))
         found = Report(self.export, self.deadline)
         found.seen(index, job, now())
@@ -177,16 +179,9 @@ class ExportRun:
 
     def fate(self, error: SalesNavigatorError) -> str:
         """What becomes of the jobs after this error, and what a retry will do."""
-        running = ", ".join(str(self.export.slices[index].job_id) for index in self.export.running)
-        fate = "No job is running." if self.export.job_ids else "No job was created."
-        if running and isinstance(error, SalesNavigatorNotFoundError):
-            fate = f"LinkedIn no longer knows a job of this export ({running})."
-        elif running:
-            fate = what_goes_on(self.export)
-        elif error.jobs_in_doubt:
+        fate = what_goes_on(self.export) if self.export.has_begun else "No job was created."
+        if error.jobs_in_doubt and not list(self.export.running):
             fate = ""  # its message says so
-        if self._jobs_in_doubt and not error.jobs_in_doubt:
-            fate = in_doubt(self._jobs_in_doubt) + (f" {fate}" if running else "")
         retry = f"A retry {self._again()}."
         if not error.retryable:
             retry = f"Once it is mended, clear the task: that {self._again()}."
@@ -195,7 +190,7 @@ class ExportRun:
         return f"{fate} {retry}".lstrip()
 
     def _again(self) -> str:
-        if not self.export.job_ids:
+        if not self.export.has_begun:
             return "submits it"
         stored = self._memory.stored
         if stored and not self._memory.is_behind:

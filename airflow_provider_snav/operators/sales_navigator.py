@@ -138,16 +138,14 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     def check_submittable(self, asked: Export) -> None:
         """See :meth:`ExportOperator.check_submittable`."""
-        first, last = asked.slices[0].window, asked.slices[-1].window
-        assert first
-        assert last
-        first.check_age(now())
-        last.check_end(now())
-        if last.ends_before_refresh(now()):
+        windows = [part.window for part in asked.slices if part.window]
+        windows[0].check_age(now())
+        windows[-1].check_end(now())
+        if windows[-1].ends_before_refresh(now()):
             self.log.warning(
                 "The window ends at %s, less than 24 hours ago. LinkedIn refreshes its data once a day, so"
-                " rows may be missing. Give lag=timedelta(days=1).",
-                to_text(last.end_at),
+                " rows may be missing. Ask for an earlier end, such as by lag=timedelta(days=1).",
+                to_text(windows[-1].end_at),
             )
 
 
@@ -329,6 +327,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
         with reporting(before("Nothing was sent to LinkedIn.")):
+            self.check_arguments()
             output = self._output()
             keys = keys_of(self.keys)
             if output is None:

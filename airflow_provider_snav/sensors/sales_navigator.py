@@ -88,6 +88,8 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait here, or in the triggerer if the jobs are not completed yet."""
+        with self._lenient(), reporting(_consequence):
+            self.check_arguments()
         if not self.deferrable:
             return super().execute(context)
         deadline = now() + dt.timedelta(seconds=self.timeout)
@@ -188,4 +190,4 @@ def _consequence(error: SalesNavigatorError) -> str:
         return "LinkedIn no longer knows the job: clear the export task."
     if error.retryable:
         return "The jobs go on at LinkedIn; a retry waits for them again."
-    return "Once it is mended, clear the task: it waits again."
+    return "The jobs go on at LinkedIn. Correct the cause, then clear the task: it waits again."

@@ -459,6 +459,13 @@ def test_a_timeout_names_the_export_and_what_it_still_waits_for() -> None:
     )
 
 
+def test_a_timeout_in_the_queue_says_so_for_analytics_alone() -> None:
+    part = Slice(NOW - DAY, job_id=7, status="ENQUEUED")
+    crm = Export(ExportKind.CRM_VALIDATION, "urn:li:crmInstance:(A,b)", None, (part,))
+    assert "one export of a contract at a time" not in str(timed_out(crm, HOUR))
+    assert "one export of a contract at a time" in str(timed_out(export_of("ENQUEUED"), HOUR))
+
+
 def test_a_poll_is_described_without_its_url() -> None:
     job = ExportJob(7, "COMPLETED", ("https://www.linkedin.com/ambry/?x=AQ",), NOW, 3999)
     assert describe(job) == "Job 7: COMPLETED, 3999 rows, file available until 2026-06-15T12:00:00.000Z"

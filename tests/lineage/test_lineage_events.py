@@ -251,3 +251,13 @@ def test_an_event_lists_so_many_files_and_counts_all() -> None:
     extra = landing_extra(export, "s3://lake", [file] * (MAX_ASSET_FILES + 6))
     assert len(extra["files"]) == MAX_ASSET_FILES == 64
     assert (extra["file_count"], extra["rows"], extra["bytes"]) == (70, 140, 210)
+
+
+def test_an_event_spans_the_whole_export_although_a_window_had_no_file() -> None:
+    windows = [WINDOW, {"start_at": "2026-01-02T00:00:00Z", "end_at": "2026-01-03T00:00:00Z"}]
+    export = Export.from_json(
+        {"kind": "analytics", "export_type": "seat", "contract": "urn:li:contract:1", "slices": windows}
+    )
+    second = LandedFile("s3://lake/a.csv", 2, 3, "", ["a"], 1, **windows[1])
+    extra = landing_extra(export, "s3://lake", [second])
+    assert (extra["start_at"], extra["end_at"]) == ("2026-01-01T00:00:00.000Z", "2026-01-03T00:00:00.000Z")

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
-from task_runs import MAPPED, MIDNIGHT
+from task_runs import MAPPED, MIDNIGHT, context_of
 
 from airflow_provider_snav.api.arguments import is_template
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
@@ -29,6 +30,12 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
 
 KEY = {"instance_id": "instance.crm.dynamics.com", "partner": "MS", "record_id": "7e0db184"}
 FUTURE = MIDNIGHT + dt.timedelta(days=9)
+EXPORT = {
+    "kind": "analytics",
+    "export_type": "seat",
+    "contract": "urn:li:contract:1",
+    "slices": [{"start_at": "2026-01-01T00:00:00Z", "end_at": "2026-01-02T00:00:00Z", "job_id": 7}],
+}
 
 GOOD: dict[type[BaseOperator], dict[str, Any]] = {
     SalesNavigatorAnalyticsExportOperator: {"contract": 123456},
@@ -104,6 +111,15 @@ def test_a_wrong_literal_is_refused_when_the_dag_is_read_but_not_of_a_mapped_tas
         operator(**arguments)
     assert "Correct the task 'wrong' in the DAG file. (see docs/errors.md#" in str(refused.value)
     operator(**arguments, **MAPPED)
+
+
+@pytest.mark.parametrize("operator", GOOD, ids=lambda operator: operator.__name__)
+def test_a_mapped_task_refuses_a_wrong_argument_when_it_runs(operator: type[BaseOperator]) -> None:
+    task = operator(task_id="task", **GOOD[operator] | {"snav_conn_id": ""}, **MAPPED)
+    # A template has its value by then.
+    task.export = EXPORT
+    with pytest.raises(AirflowFailException, match="snav_conn_id='' must be the id of a connection"):
+        task.execute(context_of(task))
 
 
 @pytest.mark.parametrize("operator", GOOD, ids=lambda operator: operator.__name__)

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from task_runs import (
     START,
     UNTIL,
@@ -49,6 +49,7 @@ pytestmark = pytest.mark.usefixtures("impatient")
 DAYS_200 = {"start_at": UNTIL - dt.timedelta(days=200), "export_type": "seat"}
 TOO_LARGE = "FAILED_DUE_TO_EXCEEDED_FILE_SIZE_ERROR"
 INTERNAL_ERROR = "FAILED_DUE_TO_INTERNAL_ERROR"
+DATA_DELAY = "FAILED_DUE_TO_DATA_DELAY"
 
 
 def job_ids(export: Any) -> list[int]:
@@ -435,3 +436,43 @@ def test_a_job_that_could_not_be_stored_is_named_and_so_is_what_was_stored_befor
     assert f"A retry goes on with what was stored before (job {first}) and submits the rest" in str(
         raised.value
     )
+
+
+@pytest.mark.parametrize("status", [DATA_DELAY, INTERNAL_ERROR])
+def test_a_crash_while_a_failed_job_waits_to_be_submitted_again_forgets_neither_the_wait_nor_the_count(
+    snav_sandbox: Sandbox, path: Any, status: str
+) -> None:
+    snav_sandbox.script_statuses(status)
+    store = Store(crash_after=3)
+    with pytest.raises(Killed):
+        path(exporting(resubmit_delay=0.2), store)
+    [waiting] = store.export.slices
+    assert (waiting.job_id, waiting.attempt, waiting.not_before is not None) == (
+        None,
+        1,
+        status == DATA_DELAY,
+    )
+    path(exporting(resubmit_delay=0.2), store)
+    assert len(snav_sandbox.created_jobs) == 2
+    [again] = store.export.slices
+    assert again.attempt == 2
+    assert again.submitted_at
+    assert again.submitted_at >= (waiting.not_before or START)
+
+
+def test_a_job_that_failed_was_created_whatever_is_still_to_be_submitted(
+    snav_sandbox: Sandbox, path: Any
+) -> None:
+    snav_sandbox.script_statuses(DATA_DELAY)
+    with pytest.raises(SalesNavigatorExportTimeoutError) as raised:
+        path(exporting(resubmit_delay=3600, timeout=1), Store())
+    assert "No job is running. A retry goes on with this export" in str(raised.value)
+
+
+def test_a_404_for_a_submission_does_not_deny_the_jobs_that_run(snav_sandbox: Sandbox) -> None:
+    snav_sandbox.fault("create", still_queued(7))
+    snav_sandbox.fault("create", http_error(404))
+    with pytest.raises(AirflowFailException) as raised:
+        on_worker(exporting(**DAYS_200, wait_for_completion=False), Store())
+    assert "LinkedIn goes on with job 7" in str(raised.value)
+    assert "no longer knows" not in str(raised.value)
