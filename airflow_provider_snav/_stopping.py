@@ -39,6 +39,7 @@ class Stopping:
         self._gate.acquire()
         # By file descriptor, so that those of closed connections are replaced.
         self._sockets: dict[int, weakref.ref[socket.socket]] = {}
+        self._is_creating = False
         self._creating: socket.socket | None = None
 
     def stop(self) -> None:
@@ -46,7 +47,8 @@ class Stopping:
         if self.stopped:
             return
         self.stopped = True
-        self._gate.release()
+        with suppress(RuntimeError):  # a second signal may have released it in between
+            self._gate.release()
         # One step of C code: other threads may open connections meanwhile.
         for reference in list(self._sockets.values()):
             self._end(reference())
@@ -66,29 +68,30 @@ class Stopping:
         """
         end = time.monotonic() + seconds
         while not self.stopped and (left := end - time.monotonic()) > 0:
-            # Python runs no handler for a signal that comes just before the thread falls asleep, or that the
-            # system gives to another thread, until the main thread wakes.
+            # In short naps: Python may run a signal handler only after the main thread wakes.
             if self._gate.acquire(timeout=min(left, _LONGEST_NAP_SECONDS)):
                 self._gate.release()
         self.check()
 
-    @contextmanager
-    def awaiting_answer(self, connection: socket.socket, *, of_creation: bool) -> Iterator[None]:
-        """Let a stop end this connection, from here on until it is closed.
-
-        :param of_creation: LinkedIn is about to answer with a job's id. A stop leaves it some time, since
-            without the id a retry has to submit the export once more.
-        """
+    def watch(self, connection: socket.socket) -> None:
+        """Let a stop end this connection, from here on until it is closed."""
         self._sockets[connection.fileno()] = weakref.ref(connection)
-        if of_creation:
+        if self._is_creating:
             self._creating = connection
         if self.stopped:
             self._end(connection)
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Leave the connection of this request some time after a stop: its answer holds a job's id.
+
+        Without the id a retry has to submit the export once more.
+        """
+        self._is_creating = True
         try:
             yield
         finally:
-            if of_creation:
-                self._creating = None
+            self._is_creating, self._creating = False, None
 
     @contextmanager
     def stopped_by_interrupt(self) -> Iterator[None]:

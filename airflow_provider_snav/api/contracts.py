@@ -50,14 +50,14 @@ class ContractsPage:
             asked=asked,
             said=start if "start" in paging else None,
             count=int(paging.get("count", 0)) or _DEFAULT_COUNT,
-            # One that this page alone exceeds counts something else.
+            # Ignore a total that is smaller than this page.
             total=total if total >= len(contracts) else None,
             link=_next_link(paging.get("links") or ()),
         )
 
     @property
     def may_be_all(self) -> bool:
-        """LinkedIn speaks of no contracts beside these."""
+        """True if nothing in the answer points to further contracts."""
         return not self.said and not self.link and self.total in (None, len(self.contracts))
 
     def following(self, *, brought_new: bool) -> str | None:
@@ -65,7 +65,7 @@ class ContractsPage:
         if self.link:
             return self.link
         start = self.asked if self.said is None else self.said
-        # From where this page ends, so that nothing is left out; one that brought nothing is stepped over.
+        # The next page starts where this one ended. A page without new contracts is skipped as a whole.
         reached = start + len(self.contracts) if brought_new else (start // self.count + 1) * self.count
         if reached >= self.total if self.total is not None else len(self.contracts) < self.count:
             return None
@@ -98,7 +98,8 @@ def read_pages(
         total = max(total, page.total or 0, len(contracts))
         first = first or page
         # Contracts of the first page, beyond its reach: the server ignores where a page is to begin.
-        of_the_first = bool(page.contracts) and {*page.contracts} <= {*first.contracts}
+        urns = {each.contract for each in page.contracts}
+        of_the_first = bool(urns) and urns <= {each.contract for each in first.contracts}
         ignores_start = of_the_first and page.asked >= first.count
         if ignores_start and page.contracts == first.contracts and first.may_be_all and page.may_be_all:
             break

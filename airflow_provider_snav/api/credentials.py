@@ -66,8 +66,8 @@ class Minted:
 class Grant:
     """A way to mint a token.
 
-    :param beside: the token the connection had: with another, the connection was renewed, and what was minted
-        before is no longer asked for.
+    :param beside: the connection's own token. Part of the cache key: replacing the connection's token
+        discards the tokens minted before.
     :param key: equal for equal grants; tells nothing about them.
     """
 

@@ -189,7 +189,7 @@ def _request(call: Call[Any], base_url: str, token: Token | None) -> Request:
         headers["Content-Type"] = "application/json"
         body = json.dumps(call.body).encode()
     url = call.target if call.target.startswith("http") else base_url + call.target
-    return Request(call.method, url, headers, body, token)
+    return Request(call.method, url, headers, body, token, creates=call.creates)
 
 
 def open_download(
@@ -225,7 +225,7 @@ def open_download(
             )
         error = failure(call, reply, token)
         tries += 1
-        # Whoever says so, the URL does not work: its owner can ask for a new one.
+        # The URL does not work, whether LinkedIn or a gateway answered. The caller can get a new one.
         expired = isinstance(reply, Response) and reply.status in DOUBTED
         delay = None if expired else policy.delay(tries, error, random())
         if delay is None:

@@ -61,8 +61,10 @@ def secrets_of(headers: Headers) -> list[str]:
 
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
+        # Not shown: a whole header line, credential included, may have been pasted as a name.
         raise SalesNavigatorConfigurationError(
-            f"The connection's headers holds the name {name!r}, which is not the name of a header."
+            "The connection's headers holds a name that is not the name of a header. Give a JSON object of"
+            " names and values."
         )
     if name.lower() in _OURS:
         raise SalesNavigatorConfigurationError(

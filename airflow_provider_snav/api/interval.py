@@ -15,7 +15,7 @@ Interval: TypeAlias = tuple[dt.datetime, dt.datetime]
 
 
 def optional_time(value: Any, name: str) -> dt.datetime | None:
-    """A time if one was given; a template that has nothing to say renders to no text, or to 'None'.
+    """A time if one was given; an empty template renders to empty text, or to 'None'.
 
     :raises SalesNavigatorConfigurationError: see :func:`~airflow_provider_snav.api.windows.parse_time`.
     """

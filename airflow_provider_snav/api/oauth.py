@@ -69,7 +69,7 @@ class TokenStatus:
         return self.active is False and self.status is None and self.expires_at is None
 
     def ends_soon(self, now: dt.datetime) -> bool:
-        """Whether less than 14 days are left. An application token always ends soon, and is not meant."""
+        """Whether less than 14 days are left. False for application tokens, which live for 30 minutes."""
         return bool(self.expires_at and self.expires_at - now < SOON and self.auth_type != "2L")
 
     def days_left(self, now: dt.datetime) -> int | None:
@@ -152,7 +152,7 @@ def token_status(
 def _status_of(
     token: str, settings: Settings, now: dt.datetime, random: Callable[[], float]
 ) -> Generator[Step, Reply, TokenStatus]:
-    noted = _noted(settings, now) if token == settings.access_token else None
+    noted = noted_status(settings, now) if token == settings.access_token else None
     if not (settings.client_id and settings.client_secret and settings.introspection_url):
         if noted:
             return noted
@@ -189,11 +189,12 @@ def exchange_telling_expiry(
             with suppress(SalesNavigatorError):
                 status = yield from _status_of(settings.access_token, settings, now, random)
                 if status.active is False and (sentence := status.sentence(now)):
-                    error.because(sentence)
+                    error.because(f"About the member token: {sentence}")
         raise
 
 
-def _noted(settings: Settings, now: dt.datetime) -> TokenStatus | None:
+def noted_status(settings: Settings, now: dt.datetime) -> TokenStatus | None:
+    """What the connection's ``expires_at`` says of its token; None without one."""
     if settings.expires_at is None:
         return None
     return TokenStatus(active=now < settings.expires_at, expires_at=settings.expires_at)

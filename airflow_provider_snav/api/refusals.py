@@ -47,7 +47,8 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
         return _rate_limit(message, str(body.get("message", "")), reply, details)
     # A download has no target: the store of files behind it may speak as it likes.
     if not linkedins and call.target and reply.status < 500:
-        message += _redirect(reply) if reply.status < 400 else _GATEWAY.format(reply.status)
+        field = "token_url" if call.credential is None else "host"
+        message += _redirect(reply, field) if reply.status < 400 else _GATEWAY.format(reply.status, field)
     if too_young := _asks_about_a_young_job(call, reply):
         message += " The job was submitted minutes ago, so LinkedIn may not know it everywhere yet."
     if passes(reply.status) or too_young or (reply.status in DOUBTED and not linkedins):
@@ -58,7 +59,7 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
 
 
 _GATEWAY = (
-    " This {} is not an answer of Sales Navigator: check the connection's host, and any proxy on the way."
+    " This {} is not an answer of Sales Navigator: check the connection's {}, and any proxy on the way."
 )
 
 
@@ -130,11 +131,12 @@ def _kind(call: Call[Any], status: int) -> type[errors.SalesNavigatorApiError]:
     }.get(status, errors.SalesNavigatorBadRequestError)
 
 
-def _redirect(reply: Response) -> str:
+def _redirect(reply: Response, field: str) -> str:
     host = re.match(r"https?://([\w.-]+)", reply.headers.get("location", ""), re.ASCII)
+    named = "host (the API base URL)" if field == "host" else field
     return (
         f" The answer is a redirect{f' to {host[1]}' if host else ''}, and a token must not follow one: check"
-        " the connection's host (the API base URL), and any proxy on the way."
+        f" the connection's {named}, and any proxy on the way."
     )
 
 

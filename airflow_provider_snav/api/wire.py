@@ -49,7 +49,10 @@ class NeedToken:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. ``url`` and ``body`` go out byte for byte."""
+    """One HTTP request. ``url`` and ``body`` go out byte for byte.
+
+    :param creates: its answer names a job that a retry would have to create again.
+    """
 
     method: str
     url: str = field(repr=False)
@@ -57,6 +60,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     token: Token | None = None
     stream: bool = False
+    creates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

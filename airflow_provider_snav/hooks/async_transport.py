@@ -54,8 +54,7 @@ class _LoopSession:
     """The aiohttp session all triggers of one event loop share."""
 
     def __init__(self) -> None:
-        # Connections with different tokens share the session: what one is told to remember is not the
-        # other's business.
+        # A cookie set for one connection must not be sent with another connection's requests.
         self.session = aiohttp.ClientSession(
             headers={"User-Agent": USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
         )

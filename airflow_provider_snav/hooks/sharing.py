@@ -1,4 +1,4 @@
-"""One task for all who want the same of an event loop at the same time."""
+"""Single-flight: concurrent callers with the same key share one asyncio task."""
 
 from __future__ import annotations
 

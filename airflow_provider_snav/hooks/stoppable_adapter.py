@@ -23,21 +23,18 @@ class StoppableAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         """See requests: the pool that has or will make a connection for this request."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        if not issubclass(pool.ConnectionCls, _StoppableConnection):
-            bases = (_StoppableConnection, pool.ConnectionCls)
+        # Read once: another thread may be here with the same pool.
+        kind = pool.ConnectionCls
+        if not issubclass(kind, _StoppableConnection):
+            bases = (_StoppableConnection, kind)
             pool.ConnectionCls = type("StoppableConnection", bases, {"stopping": self._stopping})
         return pool
 
 
 class _StoppableConnection(HTTPConnection):
     stopping: ClassVar[Stopping]
-    _method = ""
-
-    def request(self, method: str, *args: Any, **kwargs: Any) -> None:
-        self._method = method
-        super().request(method, *args, **kwargs)
 
     def getresponse(self) -> Any:
         # The request is sent, so there is a socket.
-        with self.stopping.awaiting_answer(self.sock, of_creation=self._method == "POST"):
-            return super().getresponse()
+        self.stopping.watch(self.sock)
+        return super().getresponse()

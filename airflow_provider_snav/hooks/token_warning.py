@@ -10,7 +10,7 @@ from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.credentials import offer
 from airflow_provider_snav.api.errors import SalesNavigatorError
 from airflow_provider_snav.api.models import Export, ExportKind
-from airflow_provider_snav.api.oauth import UNKNOWN, TokenStatus
+from airflow_provider_snav.api.oauth import UNKNOWN, TokenStatus, noted_status
 from airflow_provider_snav.api.wire import Credential
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ _WARNING = (
     "The member token ends soon. %s Replace it before then: run python -m airflow_provider_snav login, or use"
     " LinkedIn's Token Generator, and put the new token into the password of the connection %r"
     " (see docs/connection.md)."
+)
+_PASSED = (
+    "LinkedIn accepts the member token, although its noted end has passed. %s Correct expires_at of the"
+    " connection %r, or replace the token (see docs/connection.md)."
 )
 _looked: set[tuple[str, dt.date]] = set()
 
@@ -39,8 +43,10 @@ def warn_before_expiry(hook: SalesNavigatorHook, export: Export, log: Any) -> No
     except SalesNavigatorError as error:
         log.debug("It is not known when the member token expires: %s", error)
         return
-    if status.ends_soon(now()):
-        log.warning(_WARNING, status.sentence(now()), hook.snav_conn_id)
+    if status.expires_at and status.ends_soon(now()):
+        log.warning(
+            _WARNING if now() < status.expires_at else _PASSED, status.sentence(now()), hook.snav_conn_id
+        )
 
 
 def _status(hook: SalesNavigatorHook) -> TokenStatus:
@@ -51,10 +57,10 @@ def _status(hook: SalesNavigatorHook) -> TokenStatus:
     if this_day in _looked:
         return UNKNOWN
     _looked.add(this_day)
-    noted = TokenStatus(expires_at=settings.expires_at)
-    if noted.expires_at and not noted.ends_soon(now()):
+    noted = noted_status(settings, now())
+    if noted and not noted.ends_soon(now()):
         return noted
-    # LinkedIn knows better: the password may be newer than the note beside it.
+    # Check with LinkedIn: expires_at may belong to an older token.
     with type(hook)(hook.snav_conn_id, stopping=hook.stopping) as asking:
         asking.settings = replace(settings, http_timeout=min(_TIMEOUT_SECONDS, settings.http_timeout))
         return asking.token_status()

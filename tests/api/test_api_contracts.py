@@ -107,3 +107,13 @@ def test_a_total_that_is_not_met_ends_at_the_first_page_that_is_empty(
 def test_a_server_that_gives_the_same_page_again_and_again_ends_in_an_error(body: Any) -> None:
     with pytest.raises(SalesNavigatorServerError, match="the list may not be complete"):
         read(lambda _: body)
+
+
+def test_a_name_that_is_no_text_is_taken_as_it_comes() -> None:
+    named = {"localized": {"en_US": "Northwind"}}
+
+    def answers(start: int) -> Any:
+        page = [element | {"name": named} for element in contracts(range(start, min(start + 10, 15)))]
+        return {"elements": page, "paging": {"start": start, "count": 10, "links": []}}
+
+    assert read(answers)[0] == list(range(15))

@@ -463,7 +463,7 @@ def test_a_gateway_before_the_token_endpoint_passes_and_does_not_call_the_grant_
     assert run([answer(status, b"<html>"), OK], (), MINT).result == 0
     error = run(repeat(answer(status, b"<html>")), (), MINT).error
     assert type(error) is errors.SalesNavigatorServerError
-    assert str(error).endswith(NOT_LINKEDINS.format(status))
+    assert str(error).endswith(NOT_LINKEDINS.format(status).replace("host", "token_url"))
     final = run([answer(400, b"<html>")], (), MINT).error
     assert type(final) is errors.SalesNavigatorAuthenticationError
     assert "Consent again" not in str(final)

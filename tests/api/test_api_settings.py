@@ -454,6 +454,7 @@ def test_headers_are_names_and_values_or_their_json(headers: Any, read: Any) -> 
         ({"Authorization ": SECRET}, "is not the name of a header"),
         ({"X-Tenant\r\nAuthorization": SECRET}, "is not the name of a header"),
         ({"X-Tenant:": SECRET}, "is not the name of a header"),
+        ({f"Authorization: Bearer {SECRET}": "x"}, "is not the name of a header"),
         ({"X-Ténant": SECRET}, "is not the name of a header"),
         ({"X-Tenant": "a", "x-tenant": "b"}, "holds x-tenant twice"),
         ({"X-Tenant": f"{SECRET}\r\nAuthorization: Bearer x"}, "a value for X-Tenant that cannot be sent"),

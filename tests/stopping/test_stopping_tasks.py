@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ from task_runs import Store, context_of, exporting
 
 from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import SalesNavigatorStoppedError
+from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.wire import Request, Response
+from airflow_provider_snav.hooks.transport import RequestsTransport
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorListContractsOperator,
     SalesNavigatorProfileAssociationsOperator,
@@ -93,6 +97,38 @@ def test_a_job_that_linkedin_is_creating_when_the_task_is_stopped_is_remembered(
         task.execute(context_of(task, store))
     [job] = snav_sandbox.created_jobs
     assert store.export.job_ids == [job.job_id]
+
+
+@pytest.mark.parametrize("creates", [True, False], ids=["a creation", "another POST"])
+def test_the_whole_answer_to_a_creation_is_waited_for_and_to_nothing_else(creates: bool) -> None:
+    """The number of an analytics job is in the body."""
+    stopping, stopped = Stopping(), threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.flush()
+            stopping_soon.start()
+            stopped.wait(30)
+            with suppress(OSError):
+                self.wfile.write(b"{}")
+
+        def log_message(self, *_: Any) -> None: ...
+
+    def stop() -> None:
+        threading.Timer(0.2, stopped.set).start()
+        stopping.stop()
+
+    stopping_soon = threading.Timer(0.2, stop)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        transport = RequestsTransport(Settings(base_url=url), stopping)
+        answer = transport.send(Request("POST", url, {}, b"{}", creates=creates))
+        server.shutdown()
+    assert isinstance(answer, Response) is creates
 
 
 @pytest.mark.parametrize("fault", [http_error(504), SILENCE], ids=["a failed answer", "no answer"])

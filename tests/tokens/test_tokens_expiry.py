@@ -182,6 +182,16 @@ def test_an_old_note_beside_a_new_token_is_not_believed(
     assert warnings(caplog) == []
 
 
+def test_a_note_that_has_passed_beside_a_token_that_works_is_said_to_be_wrong(
+    fields: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields(expires_at=(now() - 8 * DAY).isoformat(), client_secret=None)
+    [warning] = warnings(caplog)
+    assert "LinkedIn accepts the member token" in warning
+    assert "Correct expires_at of the connection 'snav_default'" in warning
+    assert "before then" not in warning
+
+
 def test_a_token_that_is_refreshed_by_itself_is_not_warned_of(
     fields: Any, snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
