@@ -106,6 +106,15 @@ class Body(io.BytesIO):
         return super().read(size)
 
 
+class _Adapter(StoppableAdapter):
+    """Sends every body as a :class:`Body`. An adapter that someone mounts in its place gets the bytes."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if isinstance(request.body, bytes):
+            request.body = Body(request.body)  # type: ignore[assignment]
+        return super().send(request, *args, **options)
+
+
 class _BearerAuth(requests.auth.AuthBase):
     """Given as ``auth`` even without a token: else requests takes a login from a netrc file."""
 
@@ -172,21 +181,21 @@ class RequestsTransport:
         session = requests.Session()
         session.headers["User-Agent"] = USER_AGENT
         for scheme in ("https://", "http://"):
-            session.mount(scheme, StoppableAdapter(self._stopping))
+            session.mount(scheme, _Adapter(self._stopping))
         return session
 
     def send(self, request: Request) -> Response | NoAnswer:
-        body = Body(request.body) if request.body else None
         try:
             with self._stopping.creating() if request.creates else nullcontext():
-                return self._answer(request, body)
+                return self._answer(request)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            sent = body is None or body.was_taken
+            body = getattr(getattr(error, "request", None), "body", None)
+            sent = getattr(body, "was_taken", True)
             return NoAnswer(reason(error, self._settings.http_timeout, _WORDS), sent)
 
-    def _answer(self, request: Request, body: Body | None) -> Response:
+    def _answer(self, request: Request) -> Response:
         with _urls_hidden_in_logs():
-            answer = self._open(request, body)
+            answer = self._open(request)
         if request.stream and answer.status_code == requests.codes.ok:
             return StreamedResponse(answer.status_code, answer.headers, b"", now(), answer)
         with answer:
@@ -194,13 +203,13 @@ class RequestsTransport:
             content = b"" if request.stream and answer.ok else answer.content
             return Response(answer.status_code, answer.headers, content, now())
 
-    def _open(self, request: Request, body: Body | None) -> requests.Response:
+    def _open(self, request: Request) -> requests.Response:
         prepared = self.session.prepare_request(
             requests.Request(
                 request.method,
                 request.url,
                 headers=self._settings.headers_for(request.url) | dict(request.headers),
-                data=body,
+                data=request.body,
                 auth=_BearerAuth(request.token),
             )
         )
