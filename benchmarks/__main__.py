@@ -1,6 +1,6 @@
 """Answer every question, print its table as it is done, and write them where readers look.
 
-``python -m benchmarks`` writes all tables to ``RESULTS.md`` and their rows to the README;
+``python -m benchmarks`` writes all tables to ``RESULTS.md`` and their rows to ``docs/speed.md``;
 ``python -m benchmarks NAME ...`` answers the named ones only and writes nothing.
 """
 
@@ -33,7 +33,7 @@ QUESTIONS: tuple[str, ...] = (
 """Modules of this folder, in the order of the table; each has ``ask() -> list[Question]``."""
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-README = Path(__file__).parents[1] / "README.md"
+SPEED = Path(__file__).parents[1] / "docs" / "speed.md"
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 
 _PACKAGES = (
@@ -64,7 +64,7 @@ def main(names: Sequence[str]) -> int:
     if not names:
         written = _provenance()
         RESULTS.write_text(results(questions, written), encoding="utf-8")
-        README.write_text(with_summary(README.read_text("utf-8"), questions, written), encoding="utf-8")
+        SPEED.write_text(with_summary(SPEED.read_text("utf-8"), questions, written), encoding="utf-8")
     missed = [
         f"{question.title}, beside {row.beside}"
         for question in questions
@@ -102,8 +102,8 @@ def table(question: Question) -> str:
     return "\n".join([*lines, *notes, ""])
 
 
-def with_summary(readme: str, questions: Sequence[Question], written: str) -> str:
-    """The README, with every row that has a target between its two marks.
+def with_summary(page: str, questions: Sequence[Question], written: str) -> str:
+    """The page, with every row that has a target between its two marks.
 
     :param written: when, on what, with which versions.
     """
@@ -114,7 +114,7 @@ def with_summary(readme: str, questions: Sequence[Question], written: str) -> st
         if row.target is not None
     ]
     summary = _markdown(("question", "beside", "ours", "ratio", "target"), rows)
-    before, _, rest = readme.partition(BEGIN)
+    before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return "\n".join([f"{before}{BEGIN}", *summary, f"\n{written}", f"{END}{after}"])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.__main__ import BEGIN, END, README, results, table, with_summary
+from benchmarks.__main__ import BEGIN, END, SPEED, results, table, with_summary
 from benchmarks.measure import Question, Row, Sample, alternate
 
 MET = Row("a loop", Sample((1.0, 2.0, 9.0)), Sample((8.0,)), "s", 1 / 4)
@@ -41,9 +41,9 @@ def test_all_tables_follow_the_versions_they_were_measured_with() -> None:
     assert page.index("## Landing") < page.index("## Waiting")
 
 
-def test_the_readme_gets_every_row_with_a_target_and_keeps_all_else() -> None:
-    readme = f"before\n{BEGIN}\nwhat was there\n{END}\nafter\n"
-    once = with_summary(readme, [QUESTION], "Written today.")
+def test_the_page_gets_every_row_with_a_target_and_keeps_all_else() -> None:
+    page = f"before\n{BEGIN}\nwhat was there\n{END}\nafter\n"
+    once = with_summary(page, [QUESTION], "Written today.")
     assert once.startswith(
         f"before\n{BEGIN}\n| question | beside | ours | ratio | target |\n| --- | --- | --- | --- | --- |\n"
         "| Landing | a loop | 2.00 s | 0.250 | <= 0.250 |\n"
@@ -53,9 +53,9 @@ def test_the_readme_gets_every_row_with_a_target_and_keeps_all_else() -> None:
     assert with_summary(once, [QUESTION], "Written today.") == once
 
 
-def test_our_readme_has_the_place_for_it() -> None:
-    readme = README.read_text(encoding="utf-8")
-    assert 0 < readme.index(BEGIN) < readme.index(END)
+def test_our_page_has_the_place_for_it() -> None:
+    page = SPEED.read_text(encoding="utf-8")
+    assert 0 < page.index(BEGIN) < page.index(END)
 
 
 @pytest.mark.parametrize(("rehearse", "counted"), [(True, (2.0, 3.0)), (False, (1.0, 2.0))])

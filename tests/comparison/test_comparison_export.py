@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from comparison_rows import row
 from comparison_scenario import Both, nothing
-from readme_rows import row
 
 from airflow_provider_snav.sandbox.faults import LoseAnswer, Reset, http_error, throttled
 from airflow_provider_snav.sandbox.server import Sandbox

@@ -13,9 +13,9 @@ import pytest
 from airflow.providers.amazon.aws.transfers.http_to_s3 import HttpToS3Operator
 from airflow.providers.http.operators.http import HttpOperator
 from airflow.sdk.exceptions import TaskDeferred
+from comparison_rows import row
 from comparison_scenario import Both, http_connection, nothing
 from landing_stores import BUCKET, Store
-from readme_rows import row
 from task_runs import completed_export, context_of, events_of, rebuilt
 
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook

@@ -103,3 +103,7 @@ def test_each_row_about_crashes_names_a_test_that_exists() -> None:
     named = [re.fullmatch(r".*\| `(\w+)`", row) for row in rows]
     assert len(rows) > 20
     assert {match[1] if match else row for match, row in zip(named, rows, strict=True)} <= tests
+
+
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
