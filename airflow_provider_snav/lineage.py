@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_snav._compat import Asset, AssetRef, Context, openlineage
 from airflow_provider_snav.api.models import ExportKind
+from airflow_provider_snav.api.schemas import SCHEMAS, Column
 from airflow_provider_snav.api.windows import to_text
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Dataset:
 
     namespace: str
     name: str
-    columns: Sequence[str] = ()
+    columns: Sequence[Column] = ()
     rows: int | None = None
     bytes: int | None = None
     files: int | None = None
@@ -52,11 +53,12 @@ def exported_data(export: Export) -> Dataset:
     return Dataset(NAMESPACE, f"{export.subject}/{export.export_type or export.kind}")
 
 
-def landed_data(folder: ObjectStoragePath, files: Sequence[LandedFile]) -> Dataset:
+def landed_data(export: Export, folder: ObjectStoragePath, files: Sequence[LandedFile]) -> Dataset:
     """The folder, and what a landing wrote into it."""
+    names = dict.fromkeys(column for file in files for column in file.columns)
     return stored_data(
         folder,
-        columns=list(dict.fromkeys(column for file in files for column in file.columns)),
+        columns=SCHEMAS[export.export_type or export.kind].named(names),
         files=len(files),
         **_sums(files),
     )
@@ -87,7 +89,12 @@ def facets(inputs: Iterable[Dataset], outputs: Iterable[Dataset]) -> Any:
 
 
 def _output(ol: Any, written: Dataset) -> Any:
-    schema = ol.SchemaDatasetFacet([ol.SchemaDatasetFacetFields(name) for name in written.columns])
+    schema = ol.SchemaDatasetFacet(
+        [
+            ol.SchemaDatasetFacetFields(column.name, column.type or None, column.description or None)
+            for column in written.columns
+        ]
+    )
     statistics = ol.OutputStatisticsOutputDatasetFacet(
         rowCount=written.rows, size=written.bytes, fileCount=written.files
     )

@@ -39,6 +39,7 @@ from airflow_provider_snav.api.models import (
     crm_instance_urn,
     is_documented_crm_instance,
 )
+from airflow_provider_snav.api.schemas import Column
 from airflow_provider_snav.api.windows import Span, Time, Window, check_window, to_text
 from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
 from airflow_provider_snav.operators.association_keys import check_keys, few_enough, keys_of
@@ -351,7 +352,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
             inputs.append(stored_data(storage_path(self.keys, "keys", written=False)))
         if self._written:
             path, rows = self._written
-            outputs.append(stored_data(path, columns=RESULT_COLUMNS, rows=rows, files=1))
+            outputs.append(stored_data(path, columns=list(map(Column, RESULT_COLUMNS)), rows=rows, files=1))
         return facets(inputs, outputs)
 
     def _output(self) -> ObjectStoragePath | None:

@@ -5,10 +5,9 @@ it, two windows that do not overlap share none, and the halves of a window make 
 Rows also lie on the first and on the last millisecond of each hour (of each day, for seats),
 where a boundary that is off by one gains or loses a row.
 
-LinkedIn documents the columns of the Activity and the CRM validation files only. Of ActivityOutcome the
-first two columns are known and no value of the second; of Seat, the contents in one sentence. Every other
-column here is invented and begins with ``sandbox_``; every invented literal begins with ``SANDBOX_``. They
-are there to write a loader against, which must read LinkedIn's files by their header.
+The columns that LinkedIn documents come from :mod:`airflow_provider_snav.api.schemas`. Every other column
+here is invented and begins with ``sandbox_``; every invented literal begins with ``SANDBOX_``. They are there
+to write a loader against, which must read LinkedIn's files by their header.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 
+from airflow_provider_snav.api.schemas import SCHEMAS
 from airflow_provider_snav.sandbox.clock import DAY_MS, HOUR_MS
 
 ACTIVITY_TYPES = (
@@ -213,7 +213,7 @@ def _crm_record(crm_instance: str, at: int) -> tuple[object, ...]:
     return (_digest("record", crm_instance, at).hex(), "CONTACT", at, at)
 
 
-_SEAT_COLUMNS = (
+_INVENTED_SEAT_COLUMNS = (
     "sandbox_date",
     "sandbox_seatId",
     "sandbox_name",
@@ -223,19 +223,19 @@ _SEAT_COLUMNS = (
     *(f"sandbox_socialSellingIndex{part}" for part in range(1, 5)),
     "sandbox_totalConnections",
 )
+
+
+def _columns(export: str, *invented: str) -> tuple[str, ...]:
+    return (*(column.name for column in SCHEMAS[export].columns), *invented)
+
+
 _SCHEMAS = {
-    Action.ACTIVITY: _Schema(
-        ("activityId", "activityType", "createdAt", "seatId", "memberIdentityKey"), _activity, free_text=4
-    ),
+    Action.ACTIVITY: _Schema(_columns("activity"), _activity, free_text=4),
     Action.ACTIVITY_OUTCOME: _Schema(
-        ("activityId", "activityType", "sandbox_occurredAt", "sandbox_comment"),
-        _activity_outcome,
-        free_text=3,
+        _columns("activity_outcome", "sandbox_occurredAt", "sandbox_comment"), _activity_outcome, free_text=3
     ),
-    Action.SEAT: _Schema(_SEAT_COLUMNS, _seat, free_text=2, period=DAY_MS),
-    Action.CRM_VALIDATION: _Schema(
-        ("crmId", "crmRecordType", "expiredAt", "createdAt"), _crm_record, free_text=0
-    ),
+    Action.SEAT: _Schema(_columns("seat", *_INVENTED_SEAT_COLUMNS), _seat, free_text=2, period=DAY_MS),
+    Action.CRM_VALIDATION: _Schema(_columns("crm_validation"), _crm_record, free_text=0),
 }
 
 

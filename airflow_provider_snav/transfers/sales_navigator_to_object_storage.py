@@ -171,8 +171,9 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""
-        outputs = [landed_data(*self._landed)] if self._landed and self._landed[1] else []
-        return facets([exported_data(Export.from_json(self.export))], outputs)
+        export = Export.from_json(self.export)
+        outputs = [landed_data(export, *self._landed)] if self._landed and self._landed[1] else []
+        return facets([exported_data(export)], outputs)
 
     def _watermark(self, export: Export, context: Context) -> Watermark | None:
         if self.watermark is None:

@@ -17,6 +17,7 @@ from real_airflow import RealAirflow, Run
 
 from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.schemas import SCHEMAS
 from airflow_provider_snav.landing.plan import LandedFile
 from airflow_provider_snav.lineage import MAX_ASSET_FILES, landed_data, landing_extra, stored_data
 from airflow_provider_snav.sandbox.server import Sandbox
@@ -116,6 +117,12 @@ def test_a_landing_reads_the_contracts_data_and_writes_the_folder(told: Told) ->
     [output] = event["outputs"]
     assert names([output]) == [("file", f"{told.lake}/lineage/activity")]
     assert columns(output) == files[0]["columns"] != []
+    documented = [
+        {"name": each.name, "type": each.type, "description": each.description}
+        for each in SCHEMAS["activity"].columns
+    ]
+    fields = output["facets"]["schema"]["fields"]
+    assert [{key: field[key] for key in documented[0]} for field in fields] == documented
     assert statistics(output) == totals(files)
 
 
@@ -229,12 +236,16 @@ def test_the_docs_name_every_key_of_an_event(told: Told) -> None:
 
 
 WINDOW = {"start_at": "2026-01-01T00:00:00Z", "end_at": "2026-01-02T00:00:00Z"}
+ACTIVITY = Export.from_json(
+    {"kind": "analytics", "export_type": "activity", "contract": "urn:li:contract:1", "slices": [WINDOW]}
+)
 
 
 def test_a_folder_has_the_columns_of_all_its_files(tmp_path: Path) -> None:
     first, second = (LandedFile("file:///a.csv", 2, 3, "", columns, 1, **WINDOW) for columns in ("ab", "bc"))
     folder = storage_path(tmp_path.as_uri(), "destination")
-    assert landed_data(folder, [first, second]).columns == ["a", "b", "c"]
+    columns = landed_data(ACTIVITY, folder, [first, second]).columns
+    assert [column.name for column in columns] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(("scheme", "named"), [("gcs", "gs"), ("s3a", "s3")])
@@ -244,11 +255,8 @@ def test_a_scheme_with_two_names_is_one_place(scheme: str, named: str) -> None:
 
 
 def test_an_event_lists_so_many_files_and_counts_all() -> None:
-    export = Export.from_json(
-        {"kind": "analytics", "export_type": "activity", "contract": "urn:li:contract:1", "slices": [WINDOW]}
-    )
     file = LandedFile("s3://lake/a.csv", 2, 3, "", ["a"], 1, **WINDOW)
-    extra = landing_extra(export, "s3://lake", [file] * (MAX_ASSET_FILES + 6))
+    extra = landing_extra(ACTIVITY, "s3://lake", [file] * (MAX_ASSET_FILES + 6))
     assert len(extra["files"]) == MAX_ASSET_FILES == 64
     assert (extra["file_count"], extra["rows"], extra["bytes"]) == (70, 140, 210)
 

@@ -30,6 +30,7 @@ MODULES = (
     "transfers.sales_navigator_to_object_storage",
     "api.errors",
     "api.models",
+    "api.schemas",
     "api.associations",
     "api.oauth",
     "sandbox.server",
