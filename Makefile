@@ -86,7 +86,7 @@ test-environments: $(TEST_STAMP)
 
 # README and quick start in a fresh Debian; as root. TESTS=1 runs make test there, too.
 test-strangers: $(TEST_STAMP)
-	PYTHONPATH=tests/docs $(BIN)/python tests/matrix/run_strangers.py $(if $(TESTS),--tests)
+	PYTHONPATH=tests $(BIN)/python tests/matrix/run_strangers.py $(if $(TESTS),--tests)
 
 # The servers are those of the tests.
 bench: $(BENCH_STAMP)
@@ -136,7 +136,7 @@ $(BIN)/uv:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "\"$(PYTHON)\" cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/python -m pip install --quiet --no-user --constraint constraints.txt uv
 
 clean:
 	rm -rf $(VENV) .matrix .demo demo-output dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -236,7 +236,7 @@ def airflow_environment(home: Path, **settings: object) -> dict[str, str]:
     folders = {
         "CORE__DAGS_FOLDER": home / "dags",
         "CORE__PLUGINS_FOLDER": home / "plugins",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "DATABASE__SQL_ALCHEMY_CONN": sqlite_url(home / "airflow.db"),
         "LOGGING__BASE_LOG_FOLDER": home / "logs",
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": home / "logs" / "dag_processor",
     }
@@ -246,6 +246,11 @@ def airflow_environment(home: Path, **settings: object) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         **{f"AIRFLOW__{name}": str(value) for name, value in chosen.items()},
     }
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite database; SQLAlchemy decodes percent-encoding in it."""
+    return f"sqlite:///{file}".replace("%", "%25").replace("?", "%3F")
 
 
 def is_foreign(variable: str) -> bool:

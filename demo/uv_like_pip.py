@@ -67,7 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     if code and installs:
         print("uv could not install this. Trying pip, which takes a minute or two.", file=sys.stderr)
         same = [each for each in arguments[1:] if each != _UV_ONLY]
-        code = subprocess.run([sys.executable, "-m", "pip", *same], check=False).returncode
+        # A pip that installs for the user alone cannot install into an environment.
+        code = subprocess.run([sys.executable, "-m", "pip", *same, "--no-user"], check=False).returncode
     return code
 
 

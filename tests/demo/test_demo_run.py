@@ -14,7 +14,7 @@ from local_airflow import EXAMPLES
 
 
 def test_the_demo_says_each_step_and_what_landed(tmp_path: Path) -> None:
-    checkout = tmp_path / "Mein Ordner é 100% a#b"
+    checkout = tmp_path / "Mein Ordner é 100% a#b?c%20d"
     for folder in ("demo", "example_dags"):
         shutil.copytree(EXAMPLES.parent / folder, checkout / folder)
     another = tmp_path / "another"

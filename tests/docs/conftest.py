@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,6 @@ from doc_snippets import BASH, DAGS, DOCS, FILES, ROOT
 from real_airflow import RealAirflow
 
 from airflow_provider_snav.sandbox.server import Sandbox
-
-DAG_FOLDERS = ("dags", "pipelines")
 
 
 @pytest.fixture(scope="package")
@@ -40,32 +37,27 @@ def built(building: subprocess.Popen[str], build_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def testing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Begin to run the test files the docs show, in projects that have nothing but them and their DAG.
+def testing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Begin to run the test files the docs show, in a project that has nothing but them and their DAG.
 
-    Their environment is not activated. Their DAG lies where the docs have it, or elsewhere.
+    Its environment is not activated, and its DAG lies elsewhere than in the docs. With the wheel, and with
+    the DAG in ``dags/``, tests of the package run the same files.
     """
-    with ExitStack() as running:
-        yield {
-            folder: running.enter_context(_testing(tmp_path_factory.mktemp("Projekt é 100% a#b"), folder))
-            for folder in DAG_FOLDERS
-        }
-
-
-def _testing(project: Path, folder: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    project = tmp_path_factory.mktemp("Projekt é 100% a#b")
     for name, code in {
-        f"{folder}/activity_daily.py": DAGS["activity_daily"].code,
-        **{name: snippet.code.replace('/ "dags"', f'/ "{folder}"') for name, snippet in FILES.items()},
+        "pipelines/activity_daily.py": DAGS["activity_daily"].code,
+        **{name: snippet.code.replace('/ "dags"', '/ "pipelines"') for name, snippet in FILES.items()},
     }.items():
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text(code)
     command = [sys.executable, "-m", "pytest", "-v", "--color=no"]
-    return started(command, project, PATH=os.environ["PATH"])
+    with started(command, project, PATH=os.environ["PATH"]) as process:
+        yield process
 
 
-@pytest.fixture(scope="package", params=DAG_FOLDERS)
-def tested(testing: dict[str, subprocess.Popen[str]], request: pytest.FixtureRequest) -> Done:
-    return ended(testing[request.param])
+@pytest.fixture(scope="package")
+def tested(testing: subprocess.Popen[str]) -> Done:
+    return ended(testing)
 
 
 @pytest.fixture(scope="package", autouse=True)

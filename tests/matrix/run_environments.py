@@ -148,7 +148,7 @@ def _lay_traps(index: str, certificate: Path) -> None:
     shutil.rmtree(TRAPS, ignore_errors=True)
     for file, text in {
         "modules/airflow_local_settings.py": "raise RuntimeError('the settings of another Airflow')\n",
-        "pip.conf": f"[global]\nindex-url = {index}\ncert = {certificate}\n",
+        "pip.conf": f"[global]\nindex-url = {index}\ncert = {certificate}\nuser = true\n",
         "without-venv/ensurepip.py": "raise ModuleNotFoundError('as on Debian')\n",
         "python-without-venv": f'#!/bin/sh\nPYTHONPATH={TRAPS}/without-venv exec python3 "$@"\n',
         "python3.10": '#!/bin/sh\ntest "$1" = --version && echo Python 3.10.1\nexit 1\n',

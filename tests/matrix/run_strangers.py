@@ -3,23 +3,25 @@
 Needs root, Debian and mmdebstrap. A cell is a chroot with python3, venv, pip and make, a person who is not
 root, umask 077, and a folder named as people name folders. The commands are those of the pages. Only
 ``make test`` is left out, unless TESTS=1: it takes ten minutes in each cell. All that is made lies under
-``.matrix/strangers``: the chroots, which are kept, and a log for each cell.
+``.matrix/strangers``: the chroots, which are kept, and a log for each cell. Results go to ``strangers.json``
+beside this file, where cells that were not run again keep theirs, and from there into ``docs/support.md``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from doc_snippets import BASH
-from matrix_report import ROOT
+from matrix_report import ROOT, STRANGERS, Result, keep, write_tables
 
 LAB = ROOT / ".matrix" / "strangers"
 HOME = Path("home/stranger")
@@ -29,6 +31,7 @@ PACKAGES = "python3,python3-venv,python3-pip,make,ca-certificates,mount"
 # Debian's own Python, and others from this machine.
 CELLS = [("bookworm", "3.11"), ("bookworm", "3.12"), ("trixie", "3.13"), ("trixie", "3.12")]
 OWN = {"bookworm": "3.11", "trixie": "3.13"}
+NUMBERS = {"bookworm": "12", "trixie": "13"}
 # The registry as this machine reaches it.
 PASSED_ON = ("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT", "HTTPS_PROXY", "https_proxy")
 
@@ -36,10 +39,9 @@ BEGIN = """\
 set -euo pipefail
 umask 077
 cd "$HOME/{folder}"
-took() {{ echo "TOOK $((SECONDS - began)) $1"; began=$SECONDS; }}
+took() {{ times >"$HOME/times"; echo "TOOK $SECONDS $(tail -n 1 "$HOME/times") $1"; }}
 fresh() {{ deactivate 2>/dev/null || true; rm -rf "$HOME/environment"; python3 -m venv "$HOME/environment"; \
 . "$HOME/environment/bin/activate"; }}
-began=0
 python3 --version
 """
 # Enter and Ctrl-C of a person.
@@ -56,13 +58,28 @@ grep "landed files" "$HOME/up.log"
 SANDBOX = """\
 {line} >"$HOME/sandbox.log" 2>&1 &
 sandbox=$!
-trap 'kill $sandbox' EXIT
+trap 'kill $(jobs -p)' EXIT
 until grep -q ^export "$HOME/sandbox.log"; do
     kill -0 $sandbox || {{ cat "$HOME/sandbox.log"; exit 1; }}
     sleep 0.5
 done
 eval "$(grep ^export "$HOME/sandbox.log")"
 """
+# As docs/command-line.md says how to rehearse login, where an Airflow has its database.
+REHEARSAL = """\
+airflow db migrate
+""" + SANDBOX.format(line=".venv/bin/python -m airflow_provider_snav.sandbox --port 0")
+# The member opens the page and presses Allow.
+BROWSER = """\
+#!/usr/bin/env python3
+import sys
+from urllib.request import urlopen
+
+urlopen(sys.argv[1]).read()
+urlopen(sys.argv[1], data=b"decision=allow").read()
+"""
+_TIME = re.compile(r"(\d+)m([\d.]+)s")
+_TOOK = re.compile(r"^TOOK (?P<seconds>\d+) (?P<times>\S+ \S+) (?P<typed>.+)$", re.MULTILINE)
 END = """\
 test -n "$(find demo-output -name '*.csv')"
 test -n "$(find snav-tour/lake -name '*.csv')"
@@ -79,14 +96,13 @@ def main() -> int:
     failed = []
     for debian, python in CELLS:
         if debian in chosen.debian and python in chosen.python:
-            started = time.monotonic()
             code = _run(debian, python, script(chosen.tests))
-            took = time.monotonic() - started
-            print(f"{debian}, Python {python}: {'FAILED' if code else 'passed'} in {took:.0f} s", flush=True)
-            for line in _log(debian, python).read_text().splitlines():
-                if line.startswith("TOOK ") and not line.startswith("TOOK 0 "):
-                    _, seconds, command = line.split(maxsplit=2)
-                    print(f"    {seconds:>4} s  {command}", flush=True)
+            result = _result(debian, python, passed=not code)
+            keep(STRANGERS, result, "debian", "python")
+            write_tables()
+            print(f"{debian}, Python {python}: {'FAILED' if code else 'passed'}", flush=True)
+            for step in result["steps"]:
+                print(f"  {step['cpu']:>4} s of CPU {step['seconds']:>5} s  {step['typed']}", flush=True)
             if code:
                 failed.append(f"{debian}-{python}; see {_log(debian, python)}")
     print(f"Failed: {', '.join(failed)}." if failed else "All that ran passed.")
@@ -111,6 +127,8 @@ def _typed(tests: bool) -> Iterator[str]:
                 elif command != "make test" or tests:
                     if page == "README.md" and command.startswith("pip install"):
                         yield "fresh\n"
+                    if page == "README.md" and command.startswith("python -m airflow_provider_snav login"):
+                        yield REHEARSAL
                     yield f"{command}\n"
                 yield f"took {shlex.quote(command)}\n"
 
@@ -124,17 +142,20 @@ def _run(debian: str, python: str, typed: str) -> int:
     archive = subprocess.run(["git", "-C", ROOT, "archive", "HEAD"], check=True, capture_output=True).stdout
     subprocess.run(["tar", "x", "-C", home / FOLDER], input=archive, check=True)
     (home / "typed.sh").write_text(typed, encoding="utf-8")
-    path = "/usr/bin:/bin"
+    (home / "browser").write_text(BROWSER, encoding="utf-8")
+    (home / "browser").chmod(0o755)
+    environment = {"HOME": f"/{HOME}", "PATH": "/usr/bin:/bin", "USER": "stranger", "LANG": "C.UTF-8"}
+    # In the background, as browsers are.
+    environment["BROWSER"] = f"/{HOME}/browser &"
+    environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     mounts = [("/proc", "proc"), ("/dev", "dev"), (LAB / "cache", HOME / ".cache")]
     if python != OWN[debian]:
         mounts.append((_interpreter(python), "opt/python"))
-        path = f"/opt/python/bin:{path}"
+        environment |= {"PATH": "/opt/python/bin:/usr/bin:/bin", "LD_LIBRARY_PATH": "/opt/python/lib"}
     (LAB / "cache").mkdir(exist_ok=True)
     for _, target in mounts:
         (root / target).mkdir(parents=True, exist_ok=True)
     subprocess.run(["chown", "-R", f"{USER}:{USER}", home, LAB / "cache"], check=True)
-    known = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment = {"HOME": f"/{HOME}", "PATH": path, "USER": "stranger", "LANG": "C.UTF-8", **known}
     commands = [
         shlex.join(["mount", "--rbind", str(source), str(root / target)]) for source, target in mounts
     ]
@@ -145,6 +166,29 @@ def _run(debian: str, python: str, typed: str) -> int:
         # The mounts end with the process.
         private = ["unshare", "--mount", "bash", "-euc", "\n".join(commands)]
         return subprocess.run(private, stdout=log, stderr=log, check=False).returncode
+
+
+def _result(debian: str, python: str, *, passed: bool) -> Result:
+    """How a cell went, from its log."""
+    steps: dict[str, Result] = {}
+    seconds, cpu = 0, 0.0
+    for match in _TOOK.finditer(_log(debian, python).read_text()):
+        now = int(match["seconds"])
+        used = sum(60 * float(minutes) + float(rest) for minutes, rest in _TIME.findall(match["times"]))
+        # Some commands stand in both pages.
+        step = steps.setdefault(match["typed"], {"typed": match["typed"], "seconds": 0, "cpu": 0})
+        step["seconds"] += now - seconds
+        step["cpu"] += round(used - cpu)
+        seconds, cpu = now, used
+    return {
+        "debian": NUMBERS[debian],
+        "python": python,
+        "passed": passed,
+        "seconds": seconds,
+        "cpu": round(cpu),
+        "date": str(datetime.now(UTC).date()),
+        "steps": list(steps.values()),
+    }
 
 
 def _chroot(debian: str) -> Path:

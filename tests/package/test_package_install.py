@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doc_snippets import BASH, DAGS, FILES
 from package_builds import ROOT, UV, Built
 from registry import registry_environment
 
@@ -23,10 +25,11 @@ class Environment:
 
     def run(self, *command: str | Path) -> str:
         """What a command prints."""
+        known = {name: value for name, value in registry_environment().items() if "AIRFLOW_" not in name}
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**registry_environment(), "AIRFLOW_HOME": str(self.folder / "airflow")},
+            env={**known, "AIRFLOW_HOME": str(self.folder / "airflow")},
             capture_output=True,
             text=True,
             check=False,
@@ -49,8 +52,19 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def environment(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("empty"))
-    made.uv_pip("install", "--constraint", ROOT / "constraints.txt", built.wheel)
+    made = Environment(tmp_path_factory.mktemp("Projekt é a#b"))
+    (made.folder / "dist").mkdir()
+    shutil.copy(built.wheel, made.folder / "dist")
+    [line] = [
+        line
+        for block in BASH
+        if block.page == "docs/testing.md"
+        for line in block.code.splitlines()
+        if "dist/*.whl" in line
+    ]
+    # As the page has it, but quicker.
+    pip = f'pip() {{ "{UV}" pip "$@" --quiet --python venv --constraint "{ROOT}/constraints.txt"; }}'
+    made.run("/bin/bash", "-euc", f"{pip}\n{line}")
     return made
 
 
@@ -62,6 +76,18 @@ def test_airflow_finds_the_provider(environment: Environment) -> None:
     found = environment.run(environment.bin("airflow"), "providers", "get", "airflow-provider-snav")
     assert __version__ in found
     assert "airflow-provider-snav" in found
+
+
+@pytest.mark.timeout(300)  # It sets up a database, too.
+def test_the_tests_the_docs_show_pass_with_it_in_an_environment_that_is_not_activated(
+    environment: Environment,
+) -> None:
+    files = {"dags/activity_daily.py": DAGS["activity_daily"], **FILES}
+    for name, snippet in files.items():
+        (environment.folder / name).parent.mkdir(exist_ok=True)
+        (environment.folder / name).write_text(snippet.code)
+    told = environment.run(environment.bin("python"), "-m", "pytest", "--color=no", "tests")
+    assert f"{sum('/test_' in name for name in files)} passed" in told
 
 
 def test_an_error_is_explained_where_no_checkout_is(environment: Environment) -> None:
