@@ -106,13 +106,13 @@ def use_airflows_database() -> None:
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
-def check_airflows_database() -> None:
-    """Read from Airflow's database.
+def saved_connection_type(conn_id: str) -> str | None:
+    """The type of a connection in Airflow's database, None where it has none of that name.
 
-    :raises SalesNavigatorConfigurationError: it cannot be used.
+    :raises SalesNavigatorConfigurationError: the database cannot be used.
     """
-    with _saved_connection(""):
-        pass
+    with _saved_connection(conn_id) as (found, _):
+        return found and str(found.conn_type)
 
 
 def save_connection(conn_id: str, **fields: Any) -> None:
@@ -164,7 +164,6 @@ __all__ = [
     "PokeReturnValue",
     "TriggerEvent",
     "amask_secret",
-    "check_airflows_database",
     "conf",
     "get_async_connection",
     "get_async_extra_dejson",
@@ -173,5 +172,6 @@ __all__ = [
     "mask_secret",
     "openlineage",
     "save_connection",
+    "saved_connection_type",
     "use_airflows_database",
 ]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,10 @@ HEAVY = {
     "adlfs", "aiohttp", "boto3", "botocore", "gcsfs", "openlineage", "requests", "s3fs", "starlette",
     "uvicorn", "yarl", "zstandard",
 }  # fmt: skip
+
+
+# Airflow brings the first, pytest loads its own plugin, and the extras' providers bring the others.
+COME_WITH_ANOTHER = {"sqlalchemy", "pytest", "asyncssh", "azure"}
 
 
 def _sources(folder: Path) -> list[Path]:
@@ -136,6 +143,20 @@ def test_storage_knows_nothing_of_linkedin_but_the_errors_it_raises(source: Path
         and not f"{name.removeprefix('airflow_provider_snav.')}.".startswith(allowed)
     }
     assert not found
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {
+        re.split(r"[\[<>=~!; ]", requirement)[0]
+        for requirements in (project["dependencies"], *project["optional-dependencies"].values())
+        for requirement in requirements
+    }
+    trees = [ast.parse(path.read_text()) for path in _sources(PACKAGE)]
+    imported = {name.partition(".")[0] for tree in trees for name in _imports(tree)}
+    foreign = imported - sys.stdlib_module_names - COME_WITH_ANOTHER - {"", "airflow", PACKAGE.name}
+    distributions = packages_distributions()
+    assert {name for name in foreign if declared.isdisjoint(distributions[name])} == set()
 
 
 def test_every_module_says_what_it_is_for() -> None:

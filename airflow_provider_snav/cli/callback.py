@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import queue
 import threading
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 
@@ -21,12 +22,19 @@ _PAGE = b"""<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Sa
 """
 
 
+def belongs_to(query: str, state: str) -> bool:
+    """Whether a query has the ``state`` of this login, compared in constant time."""
+    given = parse_qs(query).get("state", [""])[0]
+    return hmac.compare_digest(given.encode(), state.encode())
+
+
 @contextmanager
-def listening(redirect_uri: str) -> Iterator[Callable[[float], str | None]]:
-    """Listen at a loopback address. Yields a function that waits for the query of the first request to it.
+def listening(redirect_uri: str, state: str) -> Iterator[Callable[[float], str | None]]:
+    """Listen at a loopback address. Yields a function that waits for the query of LinkedIn's answer.
 
     The function takes seconds and returns None when they have passed.
 
+    :param state: of this login. A request without it is ignored, such as one of a link preview or an old tab.
     :raises SalesNavigatorConfigurationError: the port cannot be used.
     """
     where = urlsplit(redirect_uri)
@@ -40,6 +48,9 @@ def listening(redirect_uri: str) -> Iterator[Callable[[float], str | None]]:
             asked = urlsplit(self.path)
             if asked.path != (where.path or "/"):
                 self.send_error(HTTPStatus.NOT_FOUND)
+                return
+            if not belongs_to(asked.query, state):
+                self.send_error(HTTPStatus.BAD_REQUEST, explain="Use the address that login printed.")
                 return
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/html; charset=utf-8")

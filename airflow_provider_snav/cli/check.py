@@ -8,7 +8,9 @@ from typing import Any, TextIO
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api import calls
+from airflow_provider_snav.api.credentials import has_own
 from airflow_provider_snav.api.errors import SalesNavigatorError
+from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.wire import Call, Credential, Response
 from airflow_provider_snav.cli.connections import open_hook
 from airflow_provider_snav.cli.main import FAILED, SUCCEEDED
@@ -43,10 +45,10 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     else:
         rows = [
             ("member token", *_verdict(member)),
-            ("scopes", "", _scopes(member)),
+            ("scopes", "", _scopes(member, hook.settings)),
             ("application token", *_verdict(application)),
             ("download hosts", "", ", ".join(hosts)),
-            ("clock", *_clock(ahead)),
+            ("clock", *_clock(ahead, member)),
         ]
         print_table(results, ("", "", ""), rows)
     return SUCCEEDED if works else FAILED
@@ -58,9 +60,16 @@ def _verdict(check: CredentialCheck | None) -> tuple[str, str]:
     return ("ok" if check.works else "FAILED"), check.said
 
 
-def _scopes(member: CredentialCheck | None) -> str:
-    if not member or not member.status.scopes:
-        return "not known: LinkedIn tells with the client id and secret of the token's application"
+def _scopes(member: CredentialCheck | None, settings: Settings) -> str:
+    if member is None:
+        return "-"
+    if not member.status.scopes:
+        if not member.works or has_own(settings, Credential.APPLICATION):
+            return "Unknown."
+        return (
+            "Unknown. Give the connection the client id and secret of the token's application, so that"
+            " LinkedIn can be asked."
+        )
     scopes = ", ".join(member.status.scopes)
     return scopes if _ANALYTICS in member.status.scopes else f"{scopes}; exports need {_ANALYTICS}"
 
@@ -92,9 +101,10 @@ def _seconds_ahead(hook: SalesNavigatorHook) -> int | None:
         return None
 
 
-def _clock(ahead: int | None) -> tuple[str, str]:
+def _clock(ahead: int | None, member: CredentialCheck | None) -> tuple[str, str]:
     if ahead is None:
-        return "-", "not compared: only an answer of LinkedIn tells its time"
+        reason = "LinkedIn did not answer" if member and member.works else "no member token works"
+        return "-", f"Not compared, because {reason}."
     if abs(ahead) <= _TOLERATED_SECONDS:
         return "ok", "this machine's clock agrees with LinkedIn's"
     direction = "ahead of" if ahead > 0 else "behind"

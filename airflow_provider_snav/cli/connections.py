@@ -10,10 +10,13 @@ from airflow_provider_snav._compat import (
     AirflowNotFoundException,
     mask_secret,
     save_connection,
+    saved_connection_type,
     use_airflows_database,
 )
-from airflow_provider_snav.cli.main import say
+from airflow_provider_snav.cli.main import UsageError, say
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
+
+_TYPE = SalesNavigatorHook.conn_type
 
 
 def open_hook(conn_id: str) -> SalesNavigatorHook:
@@ -23,15 +26,37 @@ def open_hook(conn_id: str) -> SalesNavigatorHook:
 
 
 def read_fields(conn_id: str) -> dict[str, Any]:
-    """The fields of a connection, ``extra`` as a dict; those of a new one where there is none."""
+    """The fields of a connection, ``extra`` as a dict; those of a new one where there is none.
+
+    :raises UsageError: the connection is of another type.
+    """
     use_airflows_database()
     try:
         conn = SalesNavigatorHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        return {"conn_type": "snav", "extra": {}}
+        # Airflow gives the same answer when a secrets backend is down.
+        say(f"No connection {conn_id!r} was found: beginning with an empty one.")
+        return {"conn_type": _TYPE, "extra": {}}
+    _check_type(conn_id, conn.conn_type)
     names = ("host", "login", "password", "schema", "port", "description")
     given = {name: value for name in names if (value := getattr(conn, name, None))}
-    return {"conn_type": "snav", **given, "extra": dict(conn.extra_dejson)}
+    return {"conn_type": _TYPE, **given, "extra": dict(conn.extra_dejson)}
+
+
+def check_savable(conn_id: str) -> None:
+    """Make sure that a connection can be saved under this id.
+
+    :raises SalesNavigatorConfigurationError: the database cannot be used.
+    :raises UsageError: there is a connection of another type.
+    """
+    _check_type(conn_id, saved_connection_type(conn_id))
+
+
+def _check_type(conn_id: str, conn_type: str | None) -> None:
+    if (conn_type or _TYPE) != _TYPE:
+        raise UsageError(
+            f"The connection {conn_id!r} is of type {conn_type!r}, not {_TYPE!r}. Give the id of another one."
+        )
 
 
 def save_fields(conn_id: str, fields: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import getpass
-import hmac
 import json
 import os
 import secrets
@@ -17,7 +16,6 @@ from typing import Any, TextIO
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav._compat import check_airflows_database
 from airflow_provider_snav.api.credentials import Minted
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorError
 from airflow_provider_snav.api.oauth import (
@@ -27,14 +25,14 @@ from airflow_provider_snav.api.oauth import (
     exchange_code,
 )
 from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.cli.callback import LOOPBACK, listening
-from airflow_provider_snav.cli.connections import hide, read_fields, save_fields
+from airflow_provider_snav.cli.callback import LOOPBACK, belongs_to, listening
+from airflow_provider_snav.cli.connections import check_savable, hide, read_fields, save_fields
 from airflow_provider_snav.cli.main import SUCCEEDED, UsageError, say
 from airflow_provider_snav.cli.tables import print_json
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
 _LONGEST_WAIT_SECONDS = 24 * 3600
-_AUTHORIZATION_PAGE = "https://www.linkedin.com/oauth/v2/authorization"
+_WHOLE_ADDRESS = "Use the whole address at which the browser ended."
 
 
 class LoginError(SalesNavigatorError):
@@ -56,7 +54,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     _check(options)
     if options.save:
         # Before the member is asked: a token that cannot be saved would be lost.
-        check_airflows_database()
+        check_savable(options.save)
     begin_with = options.conn_id or options.save or SalesNavigatorHook.default_conn_name
     fields = read_fields(begin_with)
     application = _application(options, fields)
@@ -83,7 +81,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     elif options.json:
         print_json(results, fields)
     else:
-        say(f"This is the connection with its new member token. {ends} It holds secrets: keep it so.")
+        say(f"This is the connection with its new member token. {ends} It contains secrets. Keep it private.")
         results.write(f"export AIRFLOW_CONN_{begin_with.upper()}={shlex.quote(json.dumps(fields))}\n")
     return SUCCEEDED
 
@@ -146,19 +144,15 @@ def _read(question: str) -> str:
 def _consent(options: argparse.Namespace, client_id: str, settings: Settings) -> str:
     """The authorization code the member's consent gives."""
     state = secrets.token_urlsafe(32)
-    address = authorization_url(
-        settings.authorization_url or _AUTHORIZATION_PAGE,
-        client_id,
-        options.redirect_uri,
-        options.scope or MEMBER_SCOPES,
-        state,
-    )
+    page = settings.authorization_url or Settings().authorization_url
+    assert page  # LinkedIn's own token_url has one beside it
+    address = authorization_url(page, client_id, options.redirect_uri, options.scope or MEMBER_SCOPES, state)
     if options.paste:
         say(f"Open this address in a browser, as the member whose reports you export:\n\n  {address}\n")
         pasted = _ask("The address at which the browser ended (not shown): ", secret=True)
         where = _address(pasted)
         return _code(where.query if where else "", state)
-    with listening(options.redirect_uri) as wait:
+    with listening(options.redirect_uri, state) as wait:
         say(f"Allow the access in the browser. If none opens, open this address:\n\n  {address}\n")
         if not options.no_browser:
             webbrowser.open(address)
@@ -173,10 +167,12 @@ def _consent(options: argparse.Namespace, client_id: str, settings: Settings) ->
 
 def _code(query: str, state: str) -> str:
     answer = {name: values[0] for name, values in parse_qs(query).items()}
-    if not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
+    if not answer:
+        raise LoginError(f"This is not an address with LinkedIn's answer. {_WHOLE_ADDRESS}")
+    if not belongs_to(query, state):
         raise LoginError(
-            "The answer does not belong to this login: its state is another one. Nothing was exchanged. Run"
-            " login again and use the address it prints."
+            "The `state` in the answer is not the one this login sent. Nothing was exchanged. Run login again"
+            " and use the address it prints."
         )
     if answer.get("error") == "unauthorized_scope_error":
         raise LoginError(
@@ -186,7 +182,7 @@ def _code(query: str, state: str) -> str:
     if "error" in answer:
         raise LoginError(f"The access was not allowed ({answer['error']}: {_words(answer)}).")
     if not answer.get("code"):
-        raise LoginError("The answer holds no code. Use the whole address at which the browser ended.")
+        raise LoginError(f"The answer holds no code. {_WHOLE_ADDRESS}")
     return answer["code"]
 
 
@@ -209,8 +205,8 @@ def _exchange(hook: SalesNavigatorHook, application: _Application, redirect_uri:
                 " with the tab Auth of your application in the developer portal."
             ) from None
         raise error.because(
-            "LinkedIn does not accept the code. It is good once and for 30 minutes, and only with the"
-            " redirect address it was sent to. Run login again."
+            "LinkedIn does not accept the code. A code works once, within 30 minutes, and with the same"
+            " redirect address. Run login again."
         ) from None
     hide(*minted.secrets)
     return minted

@@ -69,6 +69,20 @@ def test_check_says_which_scope_is_missing(
     assert "r_sales_nav_display; exports need r_sales_nav_analytics" in run("check").out
 
 
+def test_check_says_how_to_learn_the_scopes_only_where_that_helps(
+    run: Run, snav_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advice = "Unknown. Give the connection the client id and secret of the token's application"
+    connect(monkeypatch, snav_sandbox, login=None, extra={})
+    assert f"scopes\t\t{advice}" in run("check").out
+    snav_sandbox.revoke_token(snav_sandbox.access_token)
+    ran = run("check")
+    assert "scopes\t\tUnknown.\n" in ran.out
+    assert "clock\t-\tNot compared, because no member token works.\n" in ran.out
+    connect(monkeypatch, snav_sandbox, password=None)
+    assert "scopes\t\t-\n" in run("check").out
+
+
 def test_check_compares_the_clocks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "now", lambda: now() + dt.timedelta(minutes=5))
     [clock] = [line for line in run("check").out.splitlines() if line.startswith("clock")]

@@ -7,11 +7,13 @@ import json
 import os
 import shlex
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +137,6 @@ def deny(address: str) -> object:
     return decide(address, "deny")
 
 
-def forge(address: str) -> object:
-    """Answer with a state of one's own."""
-    return requests.get(f"{redirect_of(address)}?code=stolen&state=mine", timeout=10)
-
-
 def say_nothing(address: str) -> object:
     state = parameter_of(address, "state")
     return requests.get(redirect_of(address), params={"state": state}, timeout=10)
@@ -158,12 +155,11 @@ def redirect_of(address: str) -> str:
     ("act", "arguments", "sentence"),
     [
         (deny, [], "The access was not allowed (user_cancelled_authorize: "),
-        (forge, [], "The answer does not belong to this login: its state is another one."),
         (say_nothing, [], "The answer holds no code."),
         (look_elsewhere, ["--timeout", "0.3"], "within 0.3 seconds."),
         (decide, ["--scope", "r_liteprofile"], "LinkedIn does not let this application ask for these scopes"),
     ],
-    ids=["denied", "another state", "no code", "no answer", "a scope too many"],
+    ids=["denied", "no code", "no answer", "a scope too many"],
 )
 def test_an_answer_that_is_no_consent_is_told_in_one_sentence(
     run: Run,
@@ -181,6 +177,44 @@ def test_an_answer_that_is_no_consent_is_told_in_one_sentence(
     assert ran.err.rstrip().endswith("explain authentication)")
     assert not ran.out
     assert not any(secret in ran.err for secret in secrets_of(snav_sandbox))
+
+
+@pytest.mark.parametrize("query", ["", "?code=stolen&state=mine", "?error=access_denied&state=mine"])
+def test_a_request_that_is_not_of_this_login_does_not_end_it(
+    run: Run, browser: Browser, callback: str, query: str
+) -> None:
+    answers: list[int] = []
+
+    def preview_then_decide(address: str) -> object:
+        """Request the redirect address as a link preview or an old tab does, then allow the access."""
+        answers.append(requests.get(redirect_of(address) + query, timeout=10).status_code)
+        return decide(address)
+
+    browser(preview_then_decide)
+    ran = run("login", "--redirect-uri", callback)
+    assert (ran.code, answers) == (0, [400]), ran.err
+
+
+@pytest.mark.parametrize(
+    ("pasted", "sentence"),
+    [
+        ("AQTqX3mZ", "Use the whole address at which the browser ended."),
+        ("http://localhost:8401/callback", "Use the whole address at which the browser ended."),
+        (
+            "http://localhost:8401/callback?code=stolen&state=mine",
+            "The `state` in the answer is not the one this login sent. Nothing was exchanged.",
+        ),
+    ],
+    ids=["a bare code", "no query", "another state"],
+)
+def test_an_address_that_is_not_the_answer_to_this_login_is_not_exchanged(
+    paste: Callable[..., Ran], snav_sandbox: Sandbox, pasted: str, sentence: str
+) -> None:
+    ran = paste(answer=lambda _: pasted)
+    assert ran.code == 1
+    assert sentence in ran.err
+    assert pasted not in ran.err
+    assert not snav_sandbox.requests
 
 
 def test_a_wrong_client_secret_is_told_in_one_sentence(
@@ -211,7 +245,7 @@ def test_a_code_that_is_no_longer_good_is_told_in_one_sentence(
 
     ran = paste(answer=answer)
     assert ran.code == 1
-    assert "It is good once and for 30 minutes" in ran.err
+    assert "A code works once, within 30 minutes, and with the same redirect address." in ran.err
     assert "code=" not in ran.err
 
 
@@ -239,11 +273,14 @@ def test_a_port_that_is_taken_is_told_before_the_browser_opens(
         (["--redirect-uri", "http://localhost:8401/callback#top"], "address without #"),
         (["--paste"], "Nothing was given for: The address at which the browser ended"),
         (["--client-id", "another", "--paste"], "Nothing was given for: Client secret"),
+        (["--conn-id", "nobodys"], "No connection 'nobodys' was found: beginning with an empty one."),
+        (["--conn-id", "warehouse"], "The connection 'warehouse' is of type 'postgres', not 'snav'."),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_to_give(
-    run: Run, snav_sandbox: Sandbox, arguments: list[str], sentence: str
+    run: Run, snav_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
 ) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", "postgres://user:password@example.com/db")
     ran = run("login", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert sentence in ran.err
@@ -276,6 +313,17 @@ def test_a_new_user_saves_a_connection_and_no_secret_is_left_anywhere(
         capture_output=True,
         check=True,
     )
+
+    with closing(sqlite3.connect(tmp_path / "airflow.db")) as database, database:
+        database.execute(
+            "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted)"
+            " VALUES ('warehouse', 'postgres', 0, 0)"
+        )
+    overwriting = [name.replace("snav_default", "warehouse") for name in command]
+    refused = subprocess.run(overwriting, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "The connection 'warehouse' is of type 'postgres', not 'snav'." in refused.stderr
+    assert "/oauth/v2/authorization?" not in refused.stderr
 
     seen: list[str] = []
     with subprocess.Popen(
