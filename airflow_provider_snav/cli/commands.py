@@ -51,10 +51,10 @@ COMMANDS = (
         "login",
         "get a member token from LinkedIn",
         "Get a member access token through LinkedIn's consent page. The client id is taken from --client-id,"
-        " the connection or SNAV_CLIENT_ID; the client secret from SNAV_CLIENT_SECRET or the connection. What"
-        " is missing is asked for, or read from standard input, a line each. Register the redirect address"
-        " with your application in LinkedIn's developer portal, tab Auth, to the letter. Without --save the"
-        " new connection, secrets included, is printed.",
+        " the connection or SNAV_CLIENT_ID; the client secret from SNAV_CLIENT_SECRET or the connection. The"
+        " command asks for missing values. Without a terminal it reads them from standard input, one per"
+        " line. Register the redirect address with your application in LinkedIn's developer portal, tab Auth,"
+        " to the letter. Without --save the new connection, secrets included, is printed.",
         (
             _option(
                 "--conn-id",
@@ -141,6 +141,18 @@ COMMANDS = (
                 choices=("overwrite", "fail"),
                 default="overwrite",
                 help="what to do with files of an earlier run (default: overwrite)",
+            ),
+            _option(
+                "--if-no-file",
+                choices=("fail", "skip"),
+                default="fail",
+                help="what a completed job without a file is: a failure, or an export without rows (default:"
+                " fail)",
+            ),
+            _option(
+                "--no-verify",
+                action="store_true",
+                help="land files whose rows are not LinkedIn's rowCount, with a warning",
             ),
             _option("--manifest", action="store_true", help="write a manifest after the files"),
             _option("--anew", action="store_true", help="forget the jobs an earlier run submitted"),

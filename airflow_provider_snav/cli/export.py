@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.arguments import duration
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorError,
+    SalesNavigatorStoppedError,
+)
 from airflow_provider_snav.api.export_plan import Remedies
 from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import PollSchedule
-from airflow_provider_snav.api.refusals import in_doubt
+from airflow_provider_snav.api.refusals import doubted
 from airflow_provider_snav.cli.connections import open_hook
 from airflow_provider_snav.cli.export_state import StateFile
-from airflow_provider_snav.cli.main import INTERRUPTED, SUCCEEDED, UsageError, say
+from airflow_provider_snav.cli.main import SUCCEEDED, UsageError, say
 from airflow_provider_snav.cli.narration import Narration
 from airflow_provider_snav.cli.tables import print_json, print_table
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -29,7 +32,7 @@ from airflow_provider_snav.landing.land import Landing
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
 from airflow_provider_snav.landing.plan import LandedFile, Terms
 from airflow_provider_snav.operators.durable import TaskMemory
-from airflow_provider_snav.operators.export_operator import ExportOperator
+from airflow_provider_snav.operators.export_operator import ExportOperator, schedule_of
 from airflow_provider_snav.operators.export_run import ExportRun
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorAnalyticsExportOperator,
@@ -37,12 +40,14 @@ from airflow_provider_snav.operators.sales_navigator import (
 )
 from airflow_provider_snav.storage.paths import storage_path
 
-# Somebody watches: the first look is early, later ones are as rare as a task's.
-SCHEDULE = PollSchedule(first=5, longest=300)
+_RETRY, _MENDED = "The same command", "run the same command again"
+_ANEW = "Run it with --anew to have LinkedIn make the file again."
+# Sections of the error guide that advise the same for a task: clear the export task.
+_MADE_AGAIN = ("landing", "row-count")
 
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
-    """Submit, wait, land; what a run before this one submitted goes on."""
+    """Submit, wait and land. If an earlier run submitted jobs, continue with them."""
     # First, for it lets the storage's connection be found as well.
     hook = open_hook(options.conn_id)
     with _wrong_arguments():
@@ -52,31 +57,61 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         stem = None if options.filename is None else own_stem(options.filename)
         compressor(options.compression)
     state = StateFile.of(hook.settings.base_url, asked)
-    if options.anew:
-        state.remove()
-    memory = TaskMemory(state.context(), asked, enabled=True)
-    remembered = memory.recall()
-    if remembered is None:
-        with _wrong_arguments():
-            operator.check_submittable(asked)
-    with closing(hook), Narration(len(asked.slices)) as narration:
+    with closing(hook), state.locked(), Narration(len(asked.slices)) as narration:
+        memory = TaskMemory(state.context(), asked, enabled=True)
+        remembered = None if options.anew else _recall(memory, state)
+        if remembered is None:
+            with _wrong_arguments():
+                operator.check_submittable(asked)
         export_run = _export_run(hook, remembered or asked, operator, memory, narration)
-        try:
+        attempt = _Attempt(export_run, memory)
+        with attempt.reporting():
+            if remembered is None:
+                # A job is submitted only where its number can be kept.
+                memory.remember(asked)
             _see_through(export_run, narration, resumed=remembered is not None)
             terms = _terms(
                 options, stem or stem_of(export_run.export, run_name(_submitted_at(export_run.export), ""))
             )
-            landing = Landing(hook, export_run.export, folder, terms, hook.stopping, narration)
-            files = _land(landing, hook)
-        except SalesNavigatorError as error:
-            raise error.because(_what_next(export_run)) from error.__cause__
-        except KeyboardInterrupt:
-            doubt = f"{in_doubt(export_run.jobs_in_doubt)} " if export_run.jobs_in_doubt else ""
-            say(f"Interrupted. {doubt}{_what_next(export_run)}")
-            return INTERRUPTED
-    state.remove()
+            attempt.landing = Landing(hook, export_run.export, folder, terms, hook.stopping, narration)
+            with hook.stopping.stopped_by_interrupt():
+                files = attempt.landing.run()
+        state.remove()
     _print(options, results, export_run.export, files)
     return SUCCEEDED
+
+
+@dataclass
+class _Attempt:
+    """One run of the command, which may fail or be interrupted before or after its landing has begun."""
+
+    run: ExportRun
+    memory: TaskMemory
+    landing: Landing | None = None
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Complete an error, and Ctrl-C, with what became of the export and what the same command will do."""
+        try:
+            yield
+        except SalesNavigatorError as error:
+            raise error.because(self._fate(error)) from error.__cause__
+        except KeyboardInterrupt:
+            interrupt = SalesNavigatorStoppedError("Interrupted.")
+            doubted(interrupt, self.run.jobs_in_doubt)
+            with suppress(SalesNavigatorError):
+                # Ctrl-C may have come before or within the last write.
+                self.memory.remember(self.run.export)
+            raise KeyboardInterrupt(str(interrupt.because(self._fate(interrupt)))) from None
+
+    def _fate(self, error: SalesNavigatorError) -> str:
+        next_try = self.run.next_try(error, _RETRY, _MENDED)
+        if self.landing is None:
+            return f"{self.run.jobs_fate(error)} {next_try}".lstrip()
+        fate = self.landing.fate(error, _RETRY)
+        if not error.retryable:
+            fate = f"{fate} {next_try}"
+        return f"{fate} {_ANEW}" if error.section in _MADE_AGAIN else fate
 
 
 @contextmanager
@@ -106,6 +141,16 @@ def _operator(options: argparse.Namespace) -> ExportOperator:
     )
 
 
+def _recall(memory: TaskMemory, state: StateFile) -> Export | None:
+    try:
+        return memory.recall()
+    except SalesNavigatorError as error:
+        raise SalesNavigatorError(
+            f"The state file {state.path} cannot be read, so it is unknown whether a job runs at LinkedIn."
+            " Nothing was submitted. Run it again with --anew to submit a new job."
+        ) from error
+
+
 def _folder(into: str) -> str:
     return into if "://" in into else str(Path(into).expanduser().resolve())
 
@@ -122,7 +167,7 @@ def _export_run(
         hook,
         export,
         remedies=Remedies(),
-        schedule=SCHEDULE,
+        schedule=schedule_of(operator),
         timeout=timeout,
         deadline=now() + timeout,
         memory=memory,
@@ -145,32 +190,16 @@ def _terms(options: argparse.Namespace, stem: str) -> Terms:
         stem=stem,
         attempt=uuid4().hex[:8],
         if_exists=options.if_exists,
+        if_no_file=options.if_no_file,
         compression=options.compression,
+        verify=not options.no_verify,
         manifest=options.manifest,
     )
-
-
-def _land(landing: Landing, hook: SalesNavigatorHook) -> list[LandedFile]:
-    try:
-        with hook.stopping.stopped_by_interrupt():
-            return landing.run()
-    except SalesNavigatorError as error:
-        raise error.because(landing.fate(error)) from error.__cause__
 
 
 def _submitted_at(export: Export) -> dt.datetime:
     """Names the files of a CRM export, whose end LinkedIn chooses; a second try finds the same name."""
     return export.slices[0].submitted_at or now()
-
-
-def _what_next(run: ExportRun) -> str:
-    if jobs := run.export.job_ids:
-        return f"The same command goes on with job {', '.join(map(str, jobs))}."
-    if run.export.has_begun:
-        return "The same command goes on with this export."
-    if run.jobs_in_doubt:
-        return "The same command submits the export again."
-    return "No job was created; the same command begins anew."
 
 
 def _print(options: argparse.Namespace, results: TextIO, export: Export, files: list[LandedFile]) -> None:

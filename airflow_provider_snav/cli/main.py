@@ -62,8 +62,8 @@ def _run(name: str, options: argparse.Namespace, results: TextIO) -> int:
     except SalesNavigatorError as error:
         say(f"{error} {error.see}")
         return FAILED
-    except KeyboardInterrupt:
-        say("Interrupted.")
+    except KeyboardInterrupt as interrupt:
+        say(str(interrupt) or "Interrupted.")
         return INTERRUPTED
 
 

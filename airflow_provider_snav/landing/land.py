@@ -75,15 +75,18 @@ class Landing:
             self._downloads.discard()
         return files
 
-    def fate(self, error: SalesNavigatorError) -> str:
-        """What an error left behind, and what a retry will do."""
+    def fate(self, error: SalesNavigatorError, retry: str = "A retry") -> str:
+        """What an error left behind, and what the next try will do.
+
+        :param retry: the name of the next try.
+        """
         left = "Nothing was published; files of earlier runs are untouched."
         if touched := self._publication.touched:
             names = ", ".join(touched[:5]) + (" and others" if len(touched) > 5 else "")
             left = f"Publishing had begun: of earlier runs, {names} may be replaced or gone already."
             if self._terms.if_exists == "fail":
-                return f"{left} As if_exists='fail' says, a retry is refused for as long as they lie there."
-        return f"{left} A retry lands the whole export again." if error.retryable else left
+                return f"{left} Because if_exists='fail', {retry.lower()} is refused while they lie there."
+        return f"{left} {retry} lands the whole export again." if error.retryable else left
 
     def _check_for_files(self, jobs: Sequence[ExportJob]) -> None:
         for job in jobs:

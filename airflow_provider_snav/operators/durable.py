@@ -112,6 +112,8 @@ def confirm_try(context: Context, stopping: Stopping) -> None:
 def _write(store: Any, key: str, value: Any) -> None:
     try:
         store.set(key, value)
+    except SalesNavigatorError:
+        raise
     except Exception as error:
         raise SalesNavigatorError(
             f"The task state {key!r} could not be written ({type(error).__name__}): Airflow has given this"

@@ -25,6 +25,7 @@ from airflow_provider_snav.operators.durable import TaskMemory
 from airflow_provider_snav.operators.reporting import before, reporting
 
 if TYPE_CHECKING:
+    from airflow_provider_snav.api.polling import PollSchedule
     from airflow_provider_snav.operators.export_run import ExportRun
 
 _LEAST_INTERVAL = dt.timedelta(milliseconds=1)
@@ -171,22 +172,28 @@ class ExportOperator(Stoppable, BaseOperator):
 
     def _run(self, export: Export, memory: TaskMemory, *, deadline: dt.datetime) -> ExportRun:
         from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
-        from airflow_provider_snav.api.polling import PollSchedule
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.operators.export_run import ExportRun
 
         delay = duration(self.resubmit_delay, "resubmit_delay")
         remedies = Remedies(self.split_on_failure, self.max_resubmissions, delay)
-        first = duration(self.poll_interval, "poll_interval").total_seconds()
-        longest = duration(self.max_poll_interval, "max_poll_interval").total_seconds()
         return ExportRun(
             SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping),
             export,
             # Nobody is there to submit the rest later: all of it goes out at once.
             remedies=remedies if self.wait_for_completion else NO_REMEDIES,
-            schedule=PollSchedule(first, max(first, longest)),
+            schedule=schedule_of(self),
             timeout=duration(self.timeout, "timeout"),
             deadline=deadline,
             memory=memory,
             log=self.log,
         )
+
+
+def schedule_of(operator: ExportOperator) -> PollSchedule:
+    """How often the operator polls."""
+    from airflow_provider_snav.api.polling import PollSchedule
+
+    first = duration(operator.poll_interval, "poll_interval").total_seconds()
+    longest = duration(operator.max_poll_interval, "max_poll_interval").total_seconds()
+    return PollSchedule(first, max(first, longest))

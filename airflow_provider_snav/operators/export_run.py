@@ -179,15 +179,27 @@ class ExportRun:
 
     def fate(self, error: SalesNavigatorError) -> str:
         """What becomes of the jobs after this error, and what a retry will do."""
-        fate = what_goes_on(self.export) if self.export.has_begun else "No job was created."
+        return f"{self.jobs_fate(error)} {self.next_try(error)}".lstrip()
+
+    def jobs_fate(self, error: SalesNavigatorError) -> str:
+        """What becomes of the jobs after this error."""
         if error.jobs_in_doubt and not list(self.export.running):
-            fate = ""  # its message says so
-        retry = f"A retry {self._again()}."
+            return ""  # its message says so
+        return what_goes_on(self.export) if self.export.has_begun else "No job was created."
+
+    def next_try(
+        self, error: SalesNavigatorError, retry: str = "A retry", mended: str = "clear the task"
+    ) -> str:
+        """What the next try will do.
+
+        :param retry: the name of the next try.
+        :param mended: how to begin it after an error that Airflow does not retry.
+        """
         if not error.retryable:
-            retry = f"Once it is mended, clear the task: that {self._again()}."
-        elif isinstance(error, SalesNavigatorRateLimitError) and error.daily:
-            retry = f"A retry before the reset fails the same way, a later one {self._again()}."
-        return f"{fate} {retry}".lstrip()
+            return f"Once it is mended, {mended}: that {self._again()}."
+        if isinstance(error, SalesNavigatorRateLimitError) and error.daily:
+            return f"{retry} before the reset fails the same way, a later one {self._again()}."
+        return f"{retry} {self._again()}."
 
     def _again(self) -> str:
         if not self.export.has_begun:

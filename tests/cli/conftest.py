@@ -7,12 +7,15 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runs import Ran, Run
+from cli_runs import CONTRACT, WEEK, Export, Ran, Run
 
 from airflow_provider_snav.api.exchange import RetryPolicy
+from airflow_provider_snav.api.polling import PollSchedule
+from airflow_provider_snav.cli import export
 from airflow_provider_snav.cli.main import main
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.hooks.tokens import forget_tokens
@@ -70,3 +73,23 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], object
         monkeypatch.setattr(webbrowser, "open", open_)
 
     return use
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's state folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(export, "schedule_of", lambda _: PollSchedule(0.02, 0.05))
+    monkeypatch.setattr("airflow_provider_snav.landing.download.PAUSES", (0.01,))
+    return tmp_path / "state" / "airflow-provider-snav"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def activity(run: Run, lake: Path) -> Export:
+    """Export a week of activity into the lake."""
+    return lambda *more: run("export", "activity", *CONTRACT, *WEEK, "--into", str(lake), *more)

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import datetime as dt
-import io
 import json
-import os
-import signal
-import stat
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_runs import Ran, Run, secrets_of
+from cli_runs import CONTRACT, CRM, GOES_ON, SUBMITS, WEEK, Export, Run, rows_in, secrets_of
 
-from airflow_provider_snav.api.polling import PollSchedule
+from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.cli import export
-from airflow_provider_snav.sandbox.faults import WrongRowCount, http_error
+from airflow_provider_snav.operators.export_operator import schedule_of
+from airflow_provider_snav.sandbox.faults import (
+    Fault,
+    LoseAnswer,
+    StatusFields,
+    WrongRowCount,
+    http_error,
+    throttled,
+)
 from airflow_provider_snav.sandbox.server import Sandbox
-
-TODAY = dt.datetime.now(dt.UTC).date()
-WEEK = ("--from", str(TODAY - dt.timedelta(days=9)), "--to", str(TODAY - dt.timedelta(days=2)))
-CONTRACT = ("--contract", "123456")
-CRM = "urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)"
-
-Export = Callable[..., Ran]
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's state folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(export, "SCHEDULE", PollSchedule(0.02, 0.05))
-    return tmp_path / "state" / "airflow-provider-snav"
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
-def activity(run: Run, lake: Path) -> Export:
-    """Export a week of activity into the lake."""
-    return lambda *more: run("export", "activity", *CONTRACT, *WEEK, "--into", str(lake), *more)
-
-
-def rows_in(lake: Path) -> int:
-    return sum(len(list(csv.reader(io.StringIO(file.read_text())))) - 1 for file in lake.glob("*.csv"))
 
 
 def test_an_export_lands_its_file_and_remembers_nothing(
@@ -97,14 +65,16 @@ def test_crm_validation_is_exported_likewise(run: Run, lake: Path, snav_sandbox:
 
 
 def test_a_file_that_lacks_rows_is_not_published_and_the_same_command_lands_it_later(
-    activity: Export, lake: Path, snav_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    activity: Export, lake: Path, snav_sandbox: Sandbox
 ) -> None:
-    monkeypatch.setattr("airflow_provider_snav.landing.download.PAUSES", (0.01,))
     snav_sandbox.fault("status", WrongRowCount(), times=None)
     failed = activity()
     assert failed.code == 1
     [job] = snav_sandbox.created_jobs
-    assert f"The same command goes on with job {job.job_id}." in failed.err
+    assert (
+        "Nothing was published; files of earlier runs are untouched. The same command lands the whole export"
+        " again. Run it with --anew to have LinkedIn make the file again. (see" in failed.err
+    )
     assert failed.err.endswith("explain row-count)\n")
     assert not list(lake.glob("*.csv"))
     snav_sandbox.clear_faults()
@@ -114,10 +84,7 @@ def test_a_file_that_lacks_rows_is_not_published_and_the_same_command_lands_it_l
     assert list(snav_sandbox.jobs) == [job.job_id]
 
 
-def test_an_export_can_begin_anew(
-    activity: Export, snav_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_snav.landing.download.PAUSES", (0.01,))
+def test_an_export_can_begin_anew(activity: Export, snav_sandbox: Sandbox) -> None:
     snav_sandbox.fault("download", http_error(404), times=None)
     assert activity().code == 1
     snav_sandbox.clear_faults()
@@ -125,11 +92,67 @@ def test_an_export_can_begin_anew(
     assert len(snav_sandbox.created_jobs) == 2
 
 
-def test_a_refusal_says_that_nothing_was_created(activity: Export, snav_sandbox: Sandbox) -> None:
-    snav_sandbox.fault("create", http_error(403))
+@pytest.mark.parametrize(
+    ("fault", "fate"),
+    [
+        (
+            http_error(403),
+            "No job was created. Once it is mended, run the same command again: that submits it. (see",
+        ),
+        (LoseAnswer(), f"LinkedIn may have created up to 2 jobs whose answers were lost. {SUBMITS}"),
+        (
+            throttled(daily=True),
+            "The same command before the reset fails the same way, a later one submits it. (see",
+        ),
+    ],
+    ids=["refused", "answer lost", "daily limit"],
+)
+def test_a_submission_that_failed_says_what_became_of_it(
+    activity: Export, snav_sandbox: Sandbox, fault: Fault, fate: str
+) -> None:
+    snav_sandbox.fault("create", fault, times=None)
     ran = activity()
     assert ran.code == 1
-    assert "No job was created; the same command begins anew." in ran.err
+    assert fate in ran.err
+
+
+def test_after_a_job_that_failed_the_same_command_submits_it_again(
+    activity: Export, snav_sandbox: Sandbox
+) -> None:
+    snav_sandbox.script_statuses("FAILED_DUE_TO_INTERNAL_ERROR", jobs=4)
+    assert f"No job is running. {GOES_ON}" in activity().err
+    assert activity().code == 0
+    assert len(snav_sandbox.created_jobs) == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [(("seat", *CONTRACT, *WEEK), 20), (("crm", "--crm-instance", CRM, "--from", WEEK[1]), 60)],
+    ids=["analytics", "crm"],
+)
+def test_the_command_polls_as_rarely_as_a_task(
+    run: Run, lake: Path, monkeypatch: pytest.MonkeyPatch, kind: tuple[str, ...], first: int
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(export, "schedule_of", schedule_of)
+    monkeypatch.setattr(Stopping, "sleep", lambda _, seconds: pauses.append(seconds))
+    assert run("export", *kind, "--into", str(lake)).code == 0
+    assert 0.8 * first <= pauses[0] <= first
+
+
+def test_a_job_without_a_file_may_be_skipped(activity: Export, lake: Path, snav_sandbox: Sandbox) -> None:
+    snav_sandbox.fault("status", StatusFields({"downloadUrl": None}), times=None)
+    ran = activity("--if-no-file", "skip")
+    assert (ran.code, ran.out) == (0, "")
+    assert "as if_no_file='skip' says" in ran.err
+    assert not list(lake.glob("*"))
+
+
+def test_rows_beyond_linkedins_count_may_land(activity: Export, lake: Path, snav_sandbox: Sandbox) -> None:
+    snav_sandbox.fault("status", WrongRowCount(), times=None)
+    ran = activity("--no-verify")
+    assert ran.code == 0
+    assert rows_in(lake) > 0
 
 
 @pytest.mark.parametrize(
@@ -154,31 +177,3 @@ def test_wrong_usage_ends_with_2_before_anything_is_sent(
     assert (ran.code, ran.out) == (2, "")
     assert sentence in ran.err
     assert not snav_sandbox.requests
-
-
-def test_after_ctrl_c_the_same_command_goes_on_with_its_job(
-    activity: Export, lake: Path, state: Path, snav_sandbox: Sandbox
-) -> None:
-    snav_sandbox.settings.speed = 1
-    # Background jobs of a shell ignore Ctrl-C, and what they start inherits that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    command = [sys.executable, "-m", "airflow_provider_snav", "export", "activity", *CONTRACT, *WEEK]
-    with subprocess.Popen([*command, "--into", lake], env={**os.environ}, stderr=subprocess.PIPE) as process:
-        while not list(state.glob("*.json")):
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
-    assert process.returncode == 130
-    [job] = snav_sandbox.created_jobs
-    assert f"The same command goes on with job {job.job_id}." in err.decode()
-    [file] = state.iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert not any(secret in file.read_text() for secret in secrets_of(snav_sandbox))
-
-    snav_sandbox.settings.speed = 1e9
-    again = activity()
-    assert again.code == 0, again.err
-    assert list(snav_sandbox.jobs) == [job.job_id]
-    assert rows_in(lake) == sum(each.rows for each in snav_sandbox.files(job.job_id))
-    assert not list(state.iterdir())
