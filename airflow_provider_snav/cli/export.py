@@ -12,6 +12,7 @@ from typing import TextIO
 from uuid import uuid4
 
 from airflow_provider_snav._clock import now
+from airflow_provider_snav._guide import see
 from airflow_provider_snav.api.arguments import duration
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
@@ -119,7 +120,7 @@ def _wrong_arguments() -> Iterator[None]:
     try:
         yield
     except SalesNavigatorConfigurationError as error:
-        raise UsageError(f"{error} {error.see}") from None
+        raise UsageError(f"{error} {see(error)}") from None
 
 
 def _operator(options: argparse.Namespace) -> ExportOperator:

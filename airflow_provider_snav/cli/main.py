@@ -51,6 +51,7 @@ def perform(name: str, options: argparse.Namespace) -> int:
 def _run(name: str, options: argparse.Namespace, results: TextIO) -> int:
     """Turn what the module raises into a sentence and an exit code."""
     # Here: Airflow imports this module with each of its commands.
+    from airflow_provider_snav._guide import see
     from airflow_provider_snav.api.errors import SalesNavigatorError
 
     try:
@@ -60,7 +61,7 @@ def _run(name: str, options: argparse.Namespace, results: TextIO) -> int:
         say(str(error))
         return WRONG_USAGE
     except SalesNavigatorError as error:
-        say(f"{error} {error.see}")
+        say(f"{error} {see(error)}")
         return FAILED
     except KeyboardInterrupt as interrupt:
         say(str(interrupt) or "Interrupted.")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_snav._compat import AirflowFailException, is_mapped
+from airflow_provider_snav._guide import see
 from airflow_provider_snav.api.errors import SalesNavigatorError
 
 
@@ -22,7 +23,7 @@ def reporting(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
         consequence = fate(error)
         if not error.retryable:
             consequence = f"{consequence} Airflow does not retry this error.".lstrip()
-        error.because(f"{consequence} {error.see}".lstrip())
+        error.because(f"{consequence} {see(error)}".lstrip())
         if error.retryable:
             raise
         raise AirflowFailException(str(error)) from error
@@ -43,7 +44,7 @@ def check_when_read(task: Any) -> None:
         task.check_arguments()
     except SalesNavigatorError as error:
         if task.has_dag():
-            error.because(f"Correct the task {task.task_id!r} in the DAG file. {error.see}")
+            error.because(f"Correct the task {task.task_id!r} in the DAG file. {see(error)}")
         # Airflow shows the last two calls of the traceback. Those within our checks would say nothing.
         raise error.with_traceback(None) from None
 

@@ -17,6 +17,7 @@ from airflow_provider_snav._compat import (
     PokeReturnValue,
     conf,
 )
+from airflow_provider_snav._guide import see
 from airflow_provider_snav._stopping import Stoppable
 from airflow_provider_snav.api.arguments import check_arguments, connection_id, switch
 from airflow_provider_snav.api.errors import (
@@ -141,7 +142,7 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         if report.outcome is Outcome.TIMEOUT or now() >= report.deadline:
             timeout = dt.timedelta(seconds=self.timeout)
             error = timed_out(export, timeout, report.last_problem)
-            raise AirflowSensorTimeout(str(error.because(f"{_TIMED_OUT} {error.see}")))
+            raise AirflowSensorTimeout(str(error.because(f"{_TIMED_OUT} {see(error)}")))
         return self._defer(export, report.deadline)
 
     def _get_next_poke_interval(self, *args: Any) -> float:

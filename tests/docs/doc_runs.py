@@ -20,7 +20,6 @@ ELSEWHERE = {
     "make ": "It runs these very tests, or servers that have tests of their own.",
     "python -m airflow_provider_snav.sandbox": "It serves until Ctrl-C; its own tests start it.",
     "python -m airflow_provider_snav ": "It asks a person, or LinkedIn; tests/cli runs every command.",
-    "python -m zipfile ": "It lists what `make build` made; tests of the package do that, too.",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from task_runs import completed_export, deferred, exporting, on_worker
 
+from airflow_provider_snav._guide import guide
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorListContractsOperator,
     SalesNavigatorProfileAssociationsOperator,
@@ -91,6 +92,6 @@ def test_a_failure_ends_with_its_section(
         run(task)
     message = str(failure.value)
     command = f"python -m airflow_provider_snav explain {section}"
-    assert message.endswith(f". (see docs/errors.md#{section}; {command})")
+    assert message.endswith(f". (see {guide()}#{section}; {command})")
     assert message.count("docs/errors.md") == 1
     assert message.count("does not retry") + message.lower().count("a retry") == 1

@@ -80,14 +80,17 @@ def main() -> int:
         print("There is no such cell.", file=sys.stderr)
         return 2
     interpreters = {python: _interpreter(python) for python in {python for _, python in cells}}
-    wheel = _build()
+    archive = chosen.archive or _build()
     failed = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        results = pool.map(lambda cell: _run(*cell, interpreters[cell[1]], wheel), cells)
+        results = pool.map(lambda cell: _run(*cell, interpreters[cell[1]], archive), cells)
         for (airflow, python), result in zip(cells, results, strict=True):
-            save_result(result)
-            write_tables()
-            if result["checks"] and not result["passed"] and not airflow.may_fail:
+            if not chosen.archive:
+                save_result(result)
+                write_tables()
+            # An archive was named for these very cells: one that cannot be tried is a failure, too.
+            tried = result["checks"] or chosen.archive
+            if tried and not result["passed"] and not airflow.may_fail:
                 failed.append(f"{airflow.name} on {python}")
     print(f"Failed: {', '.join(failed)}." if failed else "All that ran passed.")
     return 1 if failed else 0
@@ -98,6 +101,9 @@ def _arguments() -> argparse.Namespace:
     names = [airflow.name for airflow in AIRFLOWS]
     parser.add_argument("--airflow", nargs="*", choices=names, default=names)
     parser.add_argument("--python", nargs="*", choices=PYTHONS, default=PYTHONS)
+    parser.add_argument(
+        "--archive", type=Path, help="try this wheel or sdist, not one built here, and keep no results"
+    )
     return parser.parse_args()
 
 
@@ -127,7 +133,7 @@ def _build() -> Path:
     return wheel
 
 
-def _run(airflow: Airflow, python: str, interpreter: str | None, wheel: Path) -> Result:
+def _run(airflow: Airflow, python: str, interpreter: str | None, archive: Path) -> Result:
     """Run one cell and tell how it went."""
     result = {"airflow": airflow.name, "python": python, "passed": False, "versions": {}, "checks": {}}
     if interpreter is None:
@@ -140,7 +146,7 @@ def _run(airflow: Airflow, python: str, interpreter: str | None, wheel: Path) ->
     for file in [*(ROOT / "example_dags").glob("*.py"), *(HERE / "dags").glob("*.py")]:
         shutil.copy(file, folder / "dags")
     with (folder / "log.txt").open("w") as log:
-        result |= _installed_and_asked(airflow, interpreter, wheel, folder, log)
+        result |= _installed_and_asked(airflow, interpreter, archive, folder, log)
     refused = {name: check for name, check in result["checks"].items() if not check["passed"]}
     result |= {"date": str(datetime.now(UTC).date()), "passed": not refused}
     told = [f"{airflow.name:>5} on {python}: {'FAILED' if refused else 'passed'}"]
@@ -154,7 +160,9 @@ def _run(airflow: Airflow, python: str, interpreter: str | None, wheel: Path) ->
     return result
 
 
-def _steps(airflow: Airflow, interpreter: str, wheel: Path, folder: Path) -> Iterator[tuple[str, list[Any]]]:
+def _steps(
+    airflow: Airflow, interpreter: str, archive: Path, folder: Path
+) -> Iterator[tuple[str, list[Any]]]:
     """What is done in a cell, and the command that does it."""
     python = folder / "venv" / "bin" / "python"
     requirements = folder / "requirements.txt"
@@ -168,7 +176,7 @@ def _steps(airflow: Airflow, interpreter: str, wheel: Path, folder: Path) -> Ite
         lowest += [ROOT / "pyproject.toml", "--constraint", requirements, "--output-file", bounds]
         yield "the lower bounds fit together", [*lowest, *(f"--extra={extra}" for extra in extras)]
         requirements = bounds
-    target = f"airflow-provider-snav[{','.join(extras)}] @ {wheel.as_uri()}"
+    target = f"airflow-provider-snav[{','.join(extras)}] @ {archive.resolve().as_uri()}"
     install = [UV, "pip", "install", "--compile-bytecode", "--python", python]
     yield "it installs", [*install, target, "--requirement", requirements]
     yield "what is installed fits together", [UV, "pip", "check", "--python", python]
@@ -177,12 +185,12 @@ def _steps(airflow: Airflow, interpreter: str, wheel: Path, folder: Path) -> Ite
 
 
 def _installed_and_asked(
-    airflow: Airflow, interpreter: str, wheel: Path, folder: Path, log: TextIO
+    airflow: Airflow, interpreter: str, archive: Path, folder: Path, log: TextIO
 ) -> Result:
     """The cell's answers; a step that fails is an answer too, and the last."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))}
     answers = folder / "answers.json"
-    for step, command in _steps(airflow, interpreter, wheel, folder):
+    for step, command in _steps(airflow, interpreter, archive, folder):
         done = subprocess.run(
             list(map(str, command)), env=clean, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=False
         )

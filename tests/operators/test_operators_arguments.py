@@ -15,6 +15,7 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 from task_runs import MAPPED, MIDNIGHT, context_of
 
+from airflow_provider_snav._guide import guide
 from airflow_provider_snav.api.arguments import is_template
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.operators.sales_navigator import (
@@ -109,7 +110,7 @@ def test_a_wrong_literal_is_refused_when_the_dag_is_read_but_not_of_a_mapped_tas
     arguments = GOOD[operator] | {"task_id": "wrong", name: value}
     with DAG("d", schedule=None), pytest.raises(SalesNavigatorConfigurationError, match=says) as refused:
         operator(**arguments)
-    assert "Correct the task 'wrong' in the DAG file. (see docs/errors.md#" in str(refused.value)
+    assert f"Correct the task 'wrong' in the DAG file. (see {guide()}#" in str(refused.value)
     operator(**arguments, **MAPPED)
 
 

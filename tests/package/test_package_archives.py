@@ -18,13 +18,14 @@ from airflow_provider_snav import __version__
 INFO = f"airflow_provider_snav-{__version__}.dist-info"
 
 # Whoever has the sdist can do all a checkout can, but for what only concerns the repository.
-FOLDERS = ("airflow_provider_snav", "benchmarks", "demo", "docs", "example_dags", "tests")
+FOLDERS = ("airflow_provider_snav", "benchmarks", "demo", "docs", "example_dags", "release", "tests")
 FILES = (
     ".gitignore",
     "CHANGELOG.md",
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "constraints.txt",
     "pyproject.toml",
 )
@@ -76,6 +77,17 @@ def test_the_sdist_names_no_package_registry(built: Built) -> None:
     assert [name for name, text in texts.items() if registry.search(text)] == []
 
 
+def test_the_address_of_the_project_has_one_place(built: Built) -> None:
+    with tarfile.open(built.sdist) as sdist:
+        named = [
+            member.name.partition("/")[2]
+            for member in sdist.getmembers()
+            if (file := sdist.extractfile(member))
+            and re.search(rb"https?://[^\s\"']+/airflow[-_]provider[-_]snav", file.read())
+        ]
+    assert set(named) <= {"pyproject.toml", "PKG-INFO"}
+
+
 def test_the_metadata_names_the_package_and_what_it_runs_on(metadata: Message) -> None:
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-snav", __version__)
     assert metadata["License-Expression"] == "Apache-2.0"
@@ -103,4 +115,5 @@ def test_every_extra_is_explained_in_the_readme(metadata: Message) -> None:
 
 def test_the_long_description_is_the_readme(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    if not metadata.get_all("Project-URL"):
+        assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """What an earlier version left in Airflow's database is taken up by this one.
 
-``recorded/`` has one file a version, written once, when it was released, and never changed:
-``python tests/public_api/record_stored_values.py``.
+``recorded/`` has one file a version. ``UPDATE_PUBLIC_API=1 python -m pytest tests/public_api`` writes that of
+this version. The file of a released version never changes: ``make release`` compares it with the tag's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from public_api_stored import CRM_INSTANCE, Store, create_jobs
+from public_api_stored import CRM_INSTANCE, Store, create_jobs, stored_values
 from task_runs import context_of, events_of, on_worker, over_the_wire
 
+from airflow_provider_snav import __version__
 from airflow_provider_snav._compat import Asset
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorAnalyticsExportOperator,
@@ -31,7 +33,8 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     SalesNavigatorToObjectStorageOperator,
 )
 
-RECORDED = sorted(Path(__file__).with_name("recorded").glob("*.json"))
+RECORDS = Path(__file__).with_name("recorded")
+RECORDED = sorted(RECORDS.glob("*.json"))
 ASSET = Asset("snav_stale_contacts")
 
 
@@ -93,10 +96,23 @@ def rows_exported(sandbox: Sandbox, export: Any) -> int:
     return sum(file.rows for part in export["slices"] for file in sandbox.files(part["job_id"]))
 
 
+def test_the_record_of_this_version_is_what_it_stores() -> None:
+    file = RECORDS / f"{__version__}.json"
+    if os.environ.get("UPDATE_PUBLIC_API"):
+        values = stored_values(dt.datetime.now(dt.UTC).replace(microsecond=0))
+        file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    recorded = json.loads(file.read_text(encoding="utf-8"))
+    values = stored_values(dt.datetime.fromisoformat(recorded["asked_at"]))
+    assert recorded == json.loads(json.dumps(values)), (
+        f"{__version__} stores something else now. Once it is released, raise __version__ first. Then run"
+        " UPDATE_PUBLIC_API=1 python -m pytest tests/public_api"
+    )
+
+
 def test_every_version_of_the_changelog_is_here() -> None:
     changelog = (Path(__file__).parent.parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)
-    assert {file.stem for file in RECORDED} == set(versions)
+    assert {file.stem for file in RECORDS.glob("*.json")} == set(versions)
 
 
 def test_a_trigger_row_is_polled_to_its_event(recorded: Any, sandbox: Sandbox) -> None:
