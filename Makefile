@@ -30,7 +30,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 RELEASE_STAMP := .venv-release/.installed
 
 # The extras whose stores have a server small enough to run inside a test.
-TEST_EXTRAS := s3,sftp,zstd,sandbox
+TEST_EXTRAS := s3,sftp,zstd,parquet,sandbox
 
 # The emulator of Azure Blob Storage, from npm's registry by the npm that comes with the test tools.
 AZURITE := azurite@3.37.0

@@ -8,7 +8,7 @@ dataset of those who read the folder. The input is what one contract or CRM inst
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_snav._compat import Asset, AssetRef, Context, openlineage
@@ -131,7 +131,7 @@ def landing_extra(
         **_sums(files),
         "file_count": len(files),
         **({"next_export_start_at": to_text(following)} if following else {}),
-        "files": [asdict(file) for file in files[:MAX_ASSET_FILES]],
+        "files": [file.to_json() for file in files[:MAX_ASSET_FILES]],
     }
 
 

@@ -32,8 +32,8 @@ CLOCKS = {"now", "utcnow", "today", "yesterday", "tomorrow"}
 IMPURE_BUILTINS = {"open", "print", "input"}
 
 HEAVY = {
-    "adlfs", "aiohttp", "boto3", "botocore", "gcsfs", "openlineage", "requests", "s3fs", "starlette",
-    "uvicorn", "yarl", "zstandard",
+    "adlfs", "aiohttp", "boto3", "botocore", "gcsfs", "openlineage", "pyarrow", "requests", "s3fs",
+    "starlette", "uvicorn", "yarl", "zstandard",
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -12,9 +12,6 @@ from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 
 CompressionKind = Literal["gzip", "zstd"]
 
-SUFFIXES: Mapping[CompressionKind | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
-"""What a file name ends with, by the kind of compression."""
-
 _GZIP_WRAPPER = 16 + zlib.MAX_WBITS
 
 
@@ -22,12 +19,10 @@ _GZIP_WRAPPER = 16 + zlib.MAX_WBITS
 class Compressor:
     """One file's compression. Feed every byte, then append what ``flush`` returns, once.
 
-    :param suffix: what the file's name ends with, such as ``.gz``.
     :param compress: takes bytes, returns the compressed bytes that are ready (often none).
     :param flush: returns the rest.
     """
 
-    suffix: str
     compress: Callable[[bytes], bytes]
     flush: Callable[[], bytes]
 
@@ -57,12 +52,12 @@ def compressor(kind: CompressionKind | None) -> Compressor:
     """
     check_compression(kind)
     if kind is None:
-        return Compressor(SUFFIXES[kind], compress=lambda data: data, flush=lambda: b"")
+        return Compressor(compress=lambda data: data, flush=lambda: b"")
     if kind == "gzip":
         # zlib writes a gzip header without name or time; gzip.GzipFile has to be talked out of both.
         member = zlib.compressobj(wbits=_GZIP_WRAPPER)
-        return Compressor(SUFFIXES[kind], member.compress, member.flush)
+        return Compressor(member.compress, member.flush)
     from zstandard import ZstdCompressor
 
     frame = ZstdCompressor(write_checksum=True).compressobj()
-    return Compressor(SUFFIXES[kind], frame.compress, frame.flush)
+    return Compressor(frame.compress, frame.flush)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_snav import __version__
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import (
     SalesNavigatorApiError,
@@ -22,7 +21,8 @@ from airflow_provider_snav.api.errors import (
 from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, JobStatus, Slice
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.api.wire import Credential
-from airflow_provider_snav.landing.compress import compressor
+from airflow_provider_snav.landing.evidence import names_columns
+from airflow_provider_snav.landing.formats import Encoder, encoder, needs_header
 from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
 from airflow_provider_snav.landing.progress import Progress
 from airflow_provider_snav.landing.records import CsvProfile
@@ -40,7 +40,6 @@ PAUSES: Sequence[float] = (1, 3, 8, 18)
 # A URL that has expired, or whose file is not there yet. The token is good: the job was read with it.
 _NOT_THERE = (401, 403, 404, 410)
 _NAP_SECONDS = 0.5
-_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*")
 
 
 class StoppedError(Exception):
@@ -68,6 +67,7 @@ class Downloads:
         if export.kind is ExportKind.CRM_VALIDATION:
             self._credential = Credential.APPLICATION
         self._jobs: dict[int, ExportJob] = {}
+        self._headers: dict[int, Sequence[str]] = {}
         self.stages: dict[str, Stage] = {}
 
     def completed_jobs(self) -> list[ExportJob]:
@@ -92,12 +92,20 @@ class Downloads:
         short: set[int] = set()
         for tries in self._tries():
             again = [part for part in parts if tries == 1 or part.job.job_id in short]
-            files |= zip(again, self._stage_each(again, renewed=tries > 1), strict=True)
+            for wave in self._waves(again):
+                files |= zip(wave, self._stage_each(wave, renewed=tries > 1), strict=True)
             files = dict(zip(parts, _with_first_header(files, self._log), strict=True))
             short = self._jobs_without_all_rows(files, tries)
             if not short:
                 break
         return list(files.values())
+
+    def _waves(self, parts: Sequence[Part]) -> list[list[Part]]:
+        """What can land side by side. Where columns must be known, the first file of each job comes first."""
+        if not needs_header(self._terms):
+            return [list(parts)]
+        waves = [part for part in parts if part.position == 0], [part for part in parts if part.position]
+        return [wave for wave in waves if wave]
 
     def _stage_each(self, parts: Sequence[Part], *, renewed: bool = False) -> list[LandedFile]:
         pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-landing")
@@ -213,33 +221,49 @@ class Downloads:
             raise
 
     def _write(self, part: Part, url: str, stage: Stage) -> LandedFile:
-        profile, packer = CsvProfile(), compressor(self._terms.compression)
+        profile, encoded = CsvProfile(), self._encoder(part)
+        start_at, end_at = _window(part)
         received = 0
         with (
             self._hook.download(url, self._credential) as download,
             HashingWriter(stage, beside=self._one_by_one) as writer,
         ):
             content = Unpacked(download)
-            for chunk in chain(content, [b""]):
+            for chunk in content:
                 self._check()
                 profile.feed(chunk)
-                writer.write(packer.compress(chunk) if chunk else packer.flush())
+                writer.write(encoded.feed(chunk))
                 received += len(chunk)
                 self._progress.reached(part.path.name, received)
+            profile.finish(vouched=content.vouched)
+            self._check()
+            writer.write(encoded.finish())
             digest = writer.finish()
-        profile.finish(vouched=content.vouched)
         stage.seal()
         self._progress.done(part.path.name)
-        return LandedFile(
+        if part.position == 0:
+            self._headers[part.job.job_id] = profile.columns
+        landed = LandedFile(
             uri=stage.uri,
             rows=profile.rows,
             bytes=writer.bytes,
             sha256=digest,
             columns=list(profile.columns),
             job_id=part.part.job_id,
-            start_at=to_text(part.job.export_start_at or part.part.start_at),
-            end_at=to_text(end) if (end := part.job.export_end_at or part.part.end_at) else None,
+            start_at=start_at,
+            end_at=end_at,
         )
+        return encoded.described(landed)
+
+    def _encoder(self, part: Part) -> Encoder:
+        asked = self._export.to_json()
+        start_at, end_at = _window(part)
+        metadata = {name: value for name, value in asked.items() if name != "slices" and value}
+        metadata |= {"start_at": start_at, "job_id": str(part.job.job_id), "version": __version__}
+        if end_at:
+            metadata["end_at"] = end_at
+        header = self._headers[part.job.job_id] if part.position and needs_header(self._terms) else None
+        return encoder(self._export, self._terms, metadata, header)
 
     def _jobs_without_all_rows(self, files: Mapping[Part, LandedFile], tries: int) -> set[int]:
         """The jobs whose files have fewer rows than LinkedIn stated.
@@ -265,6 +289,12 @@ class Downloads:
         return short
 
 
+def _window(part: Part) -> tuple[str, str | None]:
+    """What a file covers: LinkedIn's range, whose end belongs to it."""
+    end = part.job.export_end_at or part.part.end_at
+    return to_text(part.job.export_start_at or part.part.start_at), to_text(end) if end else None
+
+
 def _with_first_header(files: Mapping[Part, LandedFile], log: Any) -> Iterator[LandedFile]:
     """The files with the columns of their job's first: a file without a header begins with a row.
 
@@ -276,18 +306,10 @@ def _with_first_header(files: Mapping[Part, LandedFile], log: Any) -> Iterator[L
         if file.columns == header:
             yield file
             continue
-        if len(file.columns) != len(header) or _is_header(file.columns, header):
+        if len(file.columns) != len(header) or names_columns(file.columns, header):
             raise SalesNavigatorLandingError(
                 f"{part.path.name} has other columns than the first file of job {part.job.job_id}: this"
                 " is not one export."
             )
         log.warning("%s has no header: its columns are those of the job's first file", part.path.name)
         yield replace(file, rows=file.rows + 1, columns=header, has_header=False)
-
-
-def _is_header(record: Sequence[str], header: Sequence[str]) -> bool:
-    """Whether a record names columns; of a row, hardly each value is different and could be a name."""
-    names = {name.casefold() for name in record}
-    if names.intersection(name.casefold() for name in header):
-        return True
-    return len(names) == len(record) and all(map(_COLUMN_NAME.fullmatch, record))

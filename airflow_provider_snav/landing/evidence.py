@@ -39,6 +39,7 @@ _KINDS = tuple(
 # Not LinkedIn's, but no sentence either: the file lands as it is.
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _CAMEL_CASE = re.compile(r"[a-z]\w*")
+_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*")
 _END_OF_SENTENCE = (".", "!", "?", ":")
 
 
@@ -79,3 +80,16 @@ def is_header(names: Sequence[str], rows: int) -> bool:
     if prose and (rows == 0 or names[-1].endswith(_END_OF_SENTENCE)):
         return False
     return any(name.strip() for name in names)
+
+
+def names_columns(record: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether the first record of a further file is a header, too.
+
+    Of a row, hardly each value is different and could be a name.
+
+    :param header: of the job's first file.
+    """
+    names = {name.casefold() for name in record}
+    if names.intersection(name.casefold() for name in header):
+        return True
+    return len(names) == len(record) and all(map(_COLUMN_NAME.fullmatch, record))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorLandingError
 from airflow_provider_snav.api.models import Export, ExportJob
-from airflow_provider_snav.landing.compress import SUFFIXES
 from airflow_provider_snav.landing.download import Downloads
+from airflow_provider_snav.landing.formats import SUFFIXES
 from airflow_provider_snav.landing.names import file_names
 from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
 from airflow_provider_snav.landing.publish import Publication
@@ -101,7 +101,7 @@ class Landing:
             self._log.warning("%s. Going on without its file, as if_no_file='skip' says.", message)
 
     def _parts(self, jobs: Sequence[ExportJob]) -> list[Part]:
-        suffix = SUFFIXES[self._terms.compression]
+        suffix = SUFFIXES[self._terms.format, self._terms.compression]
         names = file_names(self._terms.stem, sum(len(job.download_urls) for job in jobs), suffix)
         return [
             Part(part, job, position, self._folder / names.pop(0))

@@ -8,8 +8,10 @@ import re
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.landing.formats import SUFFIXES
 from airflow_provider_snav.storage.staging import leftover_of
 
+_SUFFIX = "|".join(map(re.escape, SUFFIXES.values()))
 _PLAIN_URN = re.compile(r"urn:li:([A-Za-z]+):([A-Za-z0-9-]+)")
 
 
@@ -50,8 +52,8 @@ def own_stem(filename: str | int) -> str:
             f"filename={filename!r} cannot be a file name: no slash, no *, ? or [, no leading dot, no blank"
             " at either end. Folders belong into destination."
         )
-    # What the compression adds comes back by itself.
-    stem = re.sub(r"\.csv(\.gz|\.zst)?$", "", filename)
+    # The format's own suffix comes back by itself.
+    stem = re.sub(rf"({_SUFFIX})$", "", filename)
     if stem == "None":
         raise SalesNavigatorConfigurationError(
             f"filename={filename!r} is what a template renders to that has nothing to say. Correct the"
@@ -67,11 +69,11 @@ def own_stem(filename: str | int) -> str:
 def file_names(stem: str, count: int, suffix: str) -> list[str]:
     """The names of an export's files, in order: ``stem.csv``, or ``stem.part-0001.csv`` and so on.
 
-    :param suffix: of the compression, such as ``.gz``.
+    :param suffix: of the format, such as ``.csv``.
     """
     if count == 1:
-        return [f"{stem}.csv{suffix}"]
-    return [f"{stem}.part-{number:04}.csv{suffix}" for number in range(1, count + 1)]
+        return [f"{stem}{suffix}"]
+    return [f"{stem}.part-{number:04}{suffix}" for number in range(1, count + 1)]
 
 
 def manifest_name(stem: str) -> str:
@@ -81,7 +83,7 @@ def manifest_name(stem: str) -> str:
 
 def belongs_to(stem: str, name: str) -> bool:
     """True for every file an earlier run of the same export may have left, also unfinished ones."""
-    pattern = rf"{re.escape(stem)}(\.part-\d{{4,}})?\.csv(\.gz|\.zst)?"
+    pattern = rf"{re.escape(stem)}(\.part-\d{{4,}})?({_SUFFIX})"
     final = leftover_of(name) or name
     return final == manifest_name(stem) or re.fullmatch(pattern, final) is not None
 

@@ -12,10 +12,10 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError, SalesNavigatorError
+from airflow_provider_snav.landing.formats import PARQUET_MARK, SUFFIXES
 from airflow_provider_snav.landing.names import belongs_to, manifest_name
 from airflow_provider_snav.landing.plan import LandedFile, Terms
 from airflow_provider_snav.storage.folders import Stored, folder_of
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _LEFTOVER_SECONDS = 24 * 3600
 """A staged file this old belongs to no try that still runs."""
+
+_FOOTER_BYTES = 64 * 1024
+"""How much of a Parquet file's end is read for our mark."""
 
 _TRIES, _PAUSE = 10, 0.1
 """How often, and after how many seconds, a name is tried again that another try is about to give up."""
@@ -167,7 +170,7 @@ class Publication:
         exclusive = self._terms.if_exists == "fail"
         stage = open_stage(self._folder / name, attempt=self._terms.attempt, exclusive=exclusive)
         try:
-            text = json.dumps({"files": [asdict(file) for file in files]}, indent=2).encode()
+            text = json.dumps({"files": [file.to_json() for file in files]}, indent=2).encode()
             stage.write(text)
             stage.seal()
             self._reveal(name, stage, len(text))
@@ -179,7 +182,18 @@ class Publication:
         stem = self._terms.stem
         with reporting_refusal(uri_of(self._folder), "listed"):
             found = self._store.listed(stem, f".{stem}")
-        return {name: stored for name, stored in found.items() if belongs_to(stem, name)}
+            return {
+                name: stored
+                for name, stored in found.items()
+                if belongs_to(stem, name) and not self._is_of_others(name)
+            }
+
+    def _is_of_others(self, name: str) -> bool:
+        """Whether another program may have made a Parquet file of a CSV file that landed earlier."""
+        if self._terms.format == "parquet" or not name.endswith(SUFFIXES["parquet", None]):
+            return False
+        end: bytes = self._folder.fs.tail((self._folder / name).path, _FOOTER_BYTES)
+        return PARQUET_MARK not in end
 
     def _is_leftover(self, name: str, seen: Stored) -> bool:
         old = seen.written_at is not None and time.time() - seen.written_at > _LEFTOVER_SECONDS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
@@ -24,8 +23,9 @@ from airflow_provider_snav.api.arguments import (
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.windows import to_text
-from airflow_provider_snav.landing.compress import check_compression
+from airflow_provider_snav.landing.formats import check_format
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
+from airflow_provider_snav.landing.privacy import check_columns, check_rules, rules_for
 from airflow_provider_snav.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
 from airflow_provider_snav.operators.durable import confirm_try
 from airflow_provider_snav.operators.reporting import before, check_when_read, reporting
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
-    """Lands a completed export as CSV files: all of them whole and verified, or none.
+    """Lands a completed export as CSV or Parquet files: all of them whole and verified, or none.
 
     Files are streamed in constant memory, their records, bytes and SHA-256 counted on the way, compared with
     LinkedIn's ``rowCount``, and published only when every file of the export is complete. Document: Exporting
@@ -61,7 +61,18 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     :param if_no_file: what a completed job without a file is: ``fail``, or ``skip``, an export without rows.
         Then nothing lands, files of earlier runs stay, and a watermark moves on. An analytics job with a
         ``rowCount`` of 0 and no file is always an export without rows.
-    :param compression: None, ``gzip`` or ``zstd`` (which needs the extra of that name).
+    :param format: ``csv``, byte for byte as exported, or ``parquet`` (which needs the extra of that name):
+        one Parquet file for each CSV file, compressed inside. An empty field is null.
+    :param typed: for Parquet. The documented columns (:mod:`airflow_provider_snav.api.schemas`) have their
+        types: whole numbers are int64, times are timestamps in UTC. All other columns are text. With False,
+        every column is text.
+    :param drop_columns: names of columns that are left out.
+    :param hash_columns: names of columns whose values are replaced by their HMAC-SHA256 in hexadecimal
+        digits. An empty field stays empty.
+    :param hash_key_conn_id: the connection whose password is the key of the hashes. With the same key, a
+        value has the same hash in every run.
+    :param ignore_missing_columns: True if a file may lack a column that is to be dropped or hashed.
+    :param compression: of CSV files: None, ``gzip`` or ``zstd`` (which needs the extra of that name).
     :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
     :param manifest: write ``<stem>.manifest.json`` last, for readers that need all files or none.
     :param max_parallel: files downloaded side by side.
@@ -75,6 +86,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         "export",
         "destination",
         "filename",
+        "hash_key_conn_id",
         "object_storage_conn_id",
         "snav_conn_id",
     )
@@ -85,7 +97,11 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         "filename": optional(lambda value, _: own_stem(value)),
         "if_exists": partial(one_of, allowed=("overwrite", "fail")),
         "if_no_file": partial(one_of, allowed=("fail", "skip")),
-        "compression": check_compression,
+        "typed": switch,
+        "drop_columns": check_columns,
+        "hash_columns": check_columns,
+        "hash_key_conn_id": optional(connection_id),
+        "ignore_missing_columns": switch,
         "verify": switch,
         "manifest": switch,
         "max_parallel": partial(whole_number, least=1),
@@ -102,6 +118,12 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         filename: str | None = None,
         if_exists: Literal["overwrite", "fail"] = "overwrite",
         if_no_file: Literal["fail", "skip"] = "fail",
+        format: Literal["csv", "parquet"] = "csv",  # noqa: A002  # Airflow's transfers have it
+        typed: bool = True,
+        drop_columns: Sequence[str] = (),
+        hash_columns: Sequence[str] = (),
+        hash_key_conn_id: str | None = None,
+        ignore_missing_columns: bool = False,
         compression: Literal["gzip", "zstd"] | None = None,
         verify: bool = True,
         manifest: bool = False,
@@ -117,6 +139,12 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         self.filename = filename
         self.if_exists = if_exists
         self.if_no_file = if_no_file
+        self.format = format
+        self.typed = typed
+        self.drop_columns = drop_columns
+        self.hash_columns = hash_columns
+        self.hash_key_conn_id = hash_key_conn_id
+        self.ignore_missing_columns = ignore_missing_columns
         self.compression = compression
         self.verify = verify
         self.manifest = manifest
@@ -135,6 +163,8 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         :raises SalesNavigatorConfigurationError: says how to write it.
         """
         check_arguments(self, self._checks)
+        check_format(self.format, self.compression)
+        check_rules(self.drop_columns, self.hash_columns, self.hash_key_conn_id)
         if not is_template((self.destination, self.object_storage_conn_id)):
             check_place(self.destination, "destination", self.object_storage_conn_id)
 
@@ -142,7 +172,9 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         """Land the export.
 
         :returns: one entry a file: ``uri``, ``rows``, ``bytes``, ``sha256``, ``columns``, ``job_id``,
-            ``start_at``, ``end_at``, ``has_header``; none if the export has no file.
+            ``start_at``, ``end_at``, ``has_header``; for Parquet and where columns are dropped or hashed also
+            ``source_sha256`` of the CSV as exported, ``untyped_columns``, ``dropped_columns`` and
+            ``hashed_columns``; none if the export has no file.
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.landing.land import Landing
@@ -167,7 +199,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         if following:
             self.log.info("LinkedIn's nextExportStartAt is %s", to_text(following))
         tell_assets(self.outlets, landing_extra(export, uri_of(folder), files, following), context)
-        return [asdict(file) for file in files]
+        return [file.to_json() for file in files]
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""
@@ -203,6 +235,15 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
             attempt=uuid4().hex[:8],
             if_exists=self.if_exists,
             if_no_file=self.if_no_file,
+            format=self.format,
+            typed=self.typed,
+            rules=rules_for(
+                export,
+                self.drop_columns,
+                self.hash_columns,
+                self.hash_key_conn_id,
+                self.ignore_missing_columns,
+            ),
             compression=self.compression,
             verify=self.verify,
             manifest=self.manifest,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from task_runs import MAPPED, Killed, Store, context_of, deferred, on_worker
 
@@ -422,6 +424,31 @@ def test_parts_without_a_header_lose_no_row_and_have_the_first_parts_columns(
     assert {tuple(file["columns"]) for file in landed} == {tuple(landed[0]["columns"])}
     assert sorted(contents(tmp_path).values()) == sorted(bodies)
     assert len([line for line in logged("warning") if "has no header" in line]) == len(bodies) - 1
+
+
+@pytest.mark.parametrize("arguments", [{"format": "parquet"}, {"drop_columns": ["createdAt"]}], ids=str)
+def test_parts_without_a_header_get_one_where_files_are_made_by_column(
+    in_parts: Sandbox, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    export = completed(in_parts)
+    [job] = in_parts.created_jobs
+    answering_with(in_parts, header_of_others=None)
+    landed = land(export, tmp_path, max_parallel=1, **arguments)
+    assert [file["rows"] for file in landed] == [part.rows for part in in_parts.files(job.job_id)]
+    assert {(tuple(file["columns"]), file["has_header"]) for file in landed} == {
+        (tuple(landed[0]["columns"]), True)
+    }
+    assert len(landed[0]["columns"]) == (4 if "format" in arguments else 3)
+    found = [row["crmId"] for file in landed for row in rows_of(Path(file["uri"].removeprefix("file://")))]
+    parts = [csv.DictReader(io.StringIO(part.read().decode())) for part in in_parts.files(job.job_id)]
+    assert found == [row["crmId"] for part in parts for row in part]
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    if file.suffix == ".parquet":
+        rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        return rows
+    return list(csv.DictReader(io.StringIO(file.read_text())))
 
 
 @pytest.mark.parametrize(

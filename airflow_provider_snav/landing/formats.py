@@ -1,0 +1,206 @@
+"""Every format a file can land in: what its name ends with, and how its bytes are made from the CSV."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorLandingError
+from airflow_provider_snav.api.schemas import SCHEMAS, Column, Form
+from airflow_provider_snav.landing.blocks import Blocks, records
+from airflow_provider_snav.landing.compress import CompressionKind, check_compression, compressor
+from airflow_provider_snav.landing.evidence import names_columns
+
+if TYPE_CHECKING:
+    from airflow_provider_snav.api.models import Export
+    from airflow_provider_snav.landing.plan import LandedFile, Terms
+
+FormatKind = Literal["csv", "parquet"]
+
+SUFFIXES: Final[Mapping[tuple[FormatKind, CompressionKind | None], str]] = {
+    ("csv", None): ".csv",
+    ("csv", "gzip"): ".csv.gz",
+    ("csv", "zstd"): ".csv.zst",
+    ("parquet", None): ".parquet",
+}
+"""What a file name ends with, by format and compression."""
+
+PARQUET_MARK: Final = b"snav.source_sha256"
+"""What the footer of every Parquet file that lands holds."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+def check_format(kind: Any, compression: Any) -> None:
+    """Check format and compression, without importing a library.
+
+    :raises SalesNavigatorConfigurationError: one is unknown, they do not fit, or a library is missing.
+    """
+    check_compression(compression)
+    if kind not in ("csv", "parquet"):
+        raise SalesNavigatorConfigurationError(f'format is "csv" or "parquet", not {kind!r}.')
+    if kind == "parquet" and compression:
+        raise SalesNavigatorConfigurationError(
+            f'compression={compression!r} is for format="csv". Leave it out: Parquet files are compressed'
+            " inside, with zstd."
+        )
+    if kind == "parquet" and not find_spec("pyarrow"):
+        raise SalesNavigatorConfigurationError(
+            'format="parquet" needs the pyarrow library: install airflow-provider-snav[parquet] on the'
+            ' workers, or use format="csv".'
+        )
+
+
+class Encoder(Protocol):
+    """Makes one file's bytes. Feed it every byte of the CSV, then finish it once."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes of the CSV; return those of the file that are ready, often none."""
+        ...
+
+    def finish(self) -> bytes:
+        """Return the rest. The CSV must be known to be whole."""
+        ...
+
+    def described(self, file: LandedFile) -> LandedFile:
+        """What landed, given what came."""
+        ...
+
+
+def encoder(
+    export: Export, terms: Terms, metadata: Mapping[str, str], header: Sequence[str] | None = None
+) -> Encoder:
+    """Start making one file.
+
+    :param metadata: for files that can carry it.
+    :param header: of the first file of the job; None for that file itself.
+    """
+    if terms.format == "parquet":
+        return _ByRecord(lambda names: _parquet(export, terms, names), metadata, header)
+    if terms.rules:
+        from airflow_provider_snav.landing.privacy import RedactedCsv
+
+        return _ByRecord(
+            lambda names: RedactedCsv(terms.rules, names, compressor(terms.compression)), metadata, header
+        )
+    return _AsExported(terms.compression)
+
+
+def needs_header(terms: Terms) -> bool:
+    """Whether a file can only be made if its columns are known."""
+    return terms.format == "parquet" or bool(terms.rules)
+
+
+class _AsExported:
+    def __init__(self, compression: CompressionKind | None) -> None:
+        packer = compressor(compression)
+        self.feed, self.finish = packer.compress, packer.flush
+
+    def described(self, file: LandedFile) -> LandedFile:
+        return file
+
+
+class RecordWriter(Protocol):
+    """Makes a file of CSV records."""
+
+    rows: int
+    columns: list[str]
+    changes: dict[str, Any]
+    """Fields of LandedFile that say how the columns differ from those that came."""
+
+    def feed(self, block: bytes, line: int) -> bytes:
+        """Take whole records, of which the first begins at this line; return bytes that are ready."""
+        ...
+
+    def finish(self, metadata: Mapping[str, str]) -> bytes:
+        """Return the rest."""
+        ...
+
+
+class _ByRecord:
+    """Reads the CSV record by record, because the file does not hold its bytes."""
+
+    def __init__(
+        self,
+        make: Callable[[Sequence[str]], RecordWriter],
+        metadata: Mapping[str, str],
+        header: Sequence[str] | None,
+    ) -> None:
+        self._make = make
+        self._metadata = metadata
+        self._header = header
+        self._has_header = True
+        self._writer: RecordWriter | None = None
+        self._digest = sha256()
+        self._blocks = Blocks()
+        self._line = 1
+
+    def feed(self, data: bytes) -> bytes:
+        self._digest.update(data)
+        return b"".join(map(self._encoded, self._blocks.feed(data)))
+
+    def finish(self) -> bytes:
+        rest = self._encoded(self._blocks.finish())
+        assert self._writer
+        return rest + self._writer.finish({**self._metadata, "source_sha256": self._digest.hexdigest()})
+
+    def described(self, file: LandedFile) -> LandedFile:
+        assert self._writer
+        rows = file.rows + (not self._has_header)
+        if self._writer.rows != rows:
+            raise SalesNavigatorLandingError(
+                f"{self._writer.rows} rows were written where the CSV file has {rows}. This is a fault of"
+                ' airflow-provider-snav: please report it, and use format="csv" meanwhile.',
+                retryable=False,
+            )
+        return replace(
+            file,
+            rows=rows,
+            columns=self._writer.columns,
+            source_sha256=self._digest.hexdigest(),
+            **self._writer.changes,
+        )
+
+    def _encoded(self, block: bytes) -> bytes:
+        if self._writer is None:
+            block = self._after_header(block.removeprefix(_BOM))
+        assert self._writer
+        line = self._line
+        self._line += _lines(block)
+        return self._writer.feed(block, line)
+
+    def _after_header(self, block: bytes) -> bytes:
+        """Begin the file; returns the records behind the header, if there is one."""
+        text = io.StringIO(block.decode("utf-8", "surrogateescape"), newline="")
+        _, first = next(records(text))
+        names = [name.encode("utf-8", "surrogateescape").decode(errors="replace") for name in first]
+        header = list(self._header or names)
+        self._writer = self._make(header)
+        if names != header:
+            if len(names) != len(header) or names_columns(names, header):
+                raise SalesNavigatorLandingError(
+                    "The file has other columns than the first file of its job: this is not one export."
+                )
+            self._has_header = False
+            return block
+        rest = text.read().encode("utf-8", "surrogateescape")
+        self._line += _lines(block) - _lines(rest)
+        return rest
+
+
+def _lines(block: bytes) -> int:
+    return block.count(b"\n") or block.count(b"\r")
+
+
+def _parquet(export: Export, terms: Terms, names: Sequence[str]) -> RecordWriter:
+    from airflow_provider_snav.landing.parquet import ParquetFile
+
+    schema = SCHEMAS[export.export_type or export.kind]
+    columns = schema.named(names) if terms.typed else list(map(Column, names))
+    # A hash is text, whatever it was made from.
+    hashed = [replace(each, form=Form.TEXT) if each.name in terms.rules.hash else each for each in columns]
+    return ParquetFile(hashed, terms.rules)

@@ -1,0 +1,205 @@
+"""Columns that must not reach the store: dropped, or replaced by a keyed hash."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hmac
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+from airflow_provider_snav._compat import AirflowNotFoundException, BaseHook
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorLandingError,
+)
+from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.api.schemas import SCHEMAS
+from airflow_provider_snav.landing.blocks import records
+from airflow_provider_snav.landing.compress import Compressor
+
+# A header names columns. Anything else may be a row, and a row holds personal data.
+_NAME = re.compile(r"[A-Za-z_][\w .-]{0,99}", re.ASCII)
+_CACHED_HASHES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRules:
+    """Which columns do not land as they came.
+
+    :param drop: names of the columns to leave out.
+    :param hash: names of the columns whose values are replaced by their HMAC-SHA256 in hexadecimal digits.
+    :param key: of the HMAC; the same key makes the same hashes in every run.
+    :param ignore_missing: True if a file may lack a column.
+    """
+
+    drop: Sequence[str] = ()
+    hash: Sequence[str] = ()
+    key: bytes = field(default=b"", repr=False)
+    ignore_missing: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.drop or self.hash)
+
+    def check_header(self, columns: Sequence[str]) -> None:
+        """Check the rules against the header of a file.
+
+        :raises SalesNavigatorLandingError: a column is not there, or no column would be left.
+        """
+        missing = [name for name in (*self.drop, *self.hash) if name not in columns]
+        if missing and not self.ignore_missing:
+            raise SalesNavigatorLandingError(
+                f"drop_columns or hash_columns names {', '.join(map(repr, missing))}, and the file has no"
+                f" such column. {_shown(columns, missing)} Correct the name, or set"
+                " ignore_missing_columns=True.",
+                retryable=False,
+            )
+        if columns and set(columns) <= set(self.drop):
+            raise SalesNavigatorLandingError(
+                "drop_columns names every column of the file: nothing would be left.", retryable=False
+            )
+
+    def changes(self, columns: Sequence[str]) -> dict[str, list[str]]:
+        """Fields of LandedFile: what these rules do to a file with such columns."""
+        changes = {"dropped_columns": self.drop, "hashed_columns": self.hash}
+        found = {key: [name for name in names if name in columns] for key, names in changes.items()}
+        return found if self else {}
+
+    def hasher(self) -> Callable[[str], str]:
+        """The function that hashes a value; it remembers the values that come often."""
+
+        @lru_cache(_CACHED_HASHES)
+        def hashed(value: str) -> str:
+            # An empty field says that there is no value. Its hash would look like one.
+            return (
+                hmac.digest(self.key, value.encode("utf-8", "surrogateescape"), "sha256").hex()
+                if value
+                else ""
+            )
+
+        return hashed
+
+
+def _shown(columns: Sequence[str], missing: Sequence[str]) -> str:
+    if not all(map(_NAME.fullmatch, columns)):
+        return "The first line of the file does not look like a header, so it is not shown here."
+    near = difflib.get_close_matches(missing[0], columns, n=1)
+    return f"The file has {', '.join(columns)}.{f' Did you mean {near[0]!r}?' if near else ''}"
+
+
+NO_RULES = ColumnRules()
+
+
+class RedactedCsv:
+    """One CSV file without what must not land. Feed it blocks of whole records, then finish it."""
+
+    def __init__(self, rules: ColumnRules, columns: Sequence[str], packer: Compressor) -> None:
+        rules.check_header(columns)
+        self._packer = packer
+        self._width = len(columns)
+        self._kept = [place for place, name in enumerate(columns) if name not in rules.drop]
+        self._hashed = [place for place, name in enumerate(columns) if name in rules.hash]
+        self._hash = rules.hasher()
+        self.rows = 0
+        self.columns = [columns[place] for place in self._kept]
+        self.changes = rules.changes(columns)
+        self._begun = False
+
+    def feed(self, block: bytes, line: int) -> bytes:
+        """Take records.
+
+        :param line: number of the block's first line, for messages.
+        :returns: bytes of the file that are ready.
+        :raises SalesNavigatorLandingError: a record has more or fewer fields than the header. Which column a
+            field belongs to is then unknown.
+        """
+        # A CR inside a field is quoted only by a writer whose line end has one.
+        line_end = "\r\n" if b"\r" in block else "\n"
+        rows = self._redacted(block, line)
+        if not self._begun:
+            self._begun = True
+            rows = chain([self.columns], rows)
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator=line_end).writerows(rows)
+        return self._packer.compress(text.getvalue().encode("utf-8", "surrogateescape"))
+
+    def finish(self, _: Mapping[str, str]) -> bytes:
+        """The rest of the bytes."""
+        return self._packer.flush()
+
+    def _redacted(self, block: bytes, line: int) -> Iterator[Sequence[str]]:
+        text = io.StringIO(block.decode("utf-8", "surrogateescape"), newline="")
+        for number, record in records(text):
+            if len(record) != self._width:
+                raise SalesNavigatorLandingError(
+                    f"Line {line + number - 1} has {len(record)} fields where the header has {self._width}."
+                    " drop_columns and hash_columns need to know which column a field belongs to.",
+                    retryable=False,
+                )
+            for place in self._hashed:
+                record[place] = self._hash(record[place])
+            self.rows += 1
+            yield [record[place] for place in self._kept]
+
+
+def check_columns(value: Any, name: str) -> None:
+    """Check a list of column names.
+
+    :raises SalesNavigatorConfigurationError: it is something else, or has a name twice.
+    """
+    texts = isinstance(value, list | tuple) and all(isinstance(each, str) and each for each in value)
+    if not texts or len(set(value)) != len(value):
+        raise SalesNavigatorConfigurationError(
+            f"{name}={value!r} must be a list of column names, each of them once."
+        )
+
+
+def check_rules(drop: Sequence[str], hash_: Sequence[str], key_conn_id: str | None) -> None:
+    """Check how the arguments fit together.
+
+    :raises SalesNavigatorConfigurationError: a column is to be dropped and hashed, or a key is missing.
+    """
+    if both := sorted({*drop} & {*hash_}):
+        raise SalesNavigatorConfigurationError(
+            f"drop_columns and hash_columns both name {', '.join(both)}: choose one of them."
+        )
+    if hash_ and not key_conn_id:
+        raise SalesNavigatorConfigurationError(
+            "hash_columns needs hash_key_conn_id: the id of a connection whose password is the key. A hash"
+            " without a key can be undone by trying all names."
+        )
+
+
+def rules_for(
+    export: Export, drop: Sequence[str], hash_: Sequence[str], key_conn_id: str | None, ignore_missing: bool
+) -> ColumnRules:
+    """The rules of one landing, with their key.
+
+    :raises SalesNavigatorConfigurationError: there is no key, or every documented column is to be dropped.
+    """
+    schema = SCHEMAS[export.export_type or export.kind]
+    if schema.complete and {column.name for column in schema.columns} <= set(drop):
+        raise SalesNavigatorConfigurationError("drop_columns names every column: nothing would be left.")
+    key = _key(key_conn_id) if hash_ and key_conn_id else b""
+    return ColumnRules(tuple(drop), tuple(hash_), key, ignore_missing)
+
+
+def _key(conn_id: str) -> bytes:
+    try:
+        password = BaseHook.get_connection(conn_id).password
+    except AirflowNotFoundException:
+        raise SalesNavigatorConfigurationError(
+            f"hash_key_conn_id={conn_id!r}: there is no such connection. Make one whose password is the key.",
+            # Airflow says so, too, when it could not look the connection up.
+            retryable=True,
+        ) from None
+    if not password:
+        raise SalesNavigatorConfigurationError(
+            f"hash_key_conn_id={conn_id!r}: the connection has no password, which is the key of the hashes."
+        )
+    return str(password).encode()
