@@ -83,6 +83,8 @@ class LocalAirflow:
         self._components: dict[str, subprocess.Popen[bytes]] = {}
         self._http = requests.Session()
         self._http.trust_env = False
+        # On a busy machine the server may give up an idle connection just as it is used again.
+        self._http.headers["Connection"] = "close"
 
     def __enter__(self) -> Self:
         self._guard = subprocess.Popen(

@@ -51,9 +51,10 @@ def assert_ended(processes: list[psutil.Process]) -> None:
 
 def test_an_example_runs_when_triggered_and_ctrl_c_ends_everything(tmp_path: Path) -> None:
     # A folder as people name them; most of these characters mean something in a URI.
-    home = tmp_path / "Mein Ordner é 100% a#b" / "up"
+    home = tmp_path / "Mein Ordner é 100% a#b?c%20d" / "up"
     with started(home) as up, requests.Session() as http:
         http.trust_env = False
+        http.headers["Connection"] = "close"
         url = read_until(up, r"http://127\.0\.0\.1:\d+")
         http.headers["Authorization"] = f"Bearer {http.get(f'{url}/auth/token').json()['access_token']}"
         runs = f"{url}/api/v2/dags/snav_profile_enrichment/dagRuns"

@@ -74,7 +74,7 @@ ROWS = (
     Row("private_files", umask=0o077, installs=True),
     Row("posix_locale", {"LC_ALL": "POSIX"}, folder="Mein Ordner é"),
     Row("odd_folder", folder="Mein Ordner é 100% a#b", installs=True),
-    Row("long_folder", folder="a folder whose name is long " * 6, installs=True),
+    Row("long_folder", folder="a folder whose name is long" * 6, installs=True),
     Row("no_venv", {"PYTHON": "{traps}/python-without-venv"}, installs=True, says="apt install python3-venv"),
     Row("old_python", {"PYTHON": "{traps}/python3.10"}, installs=True, says="Python 3.11 to 3.14"),
 )

@@ -146,7 +146,7 @@ def _run(debian: str, python: str, typed: str) -> int:
     (home / "browser").chmod(0o755)
     environment = {"HOME": f"/{HOME}", "PATH": "/usr/bin:/bin", "USER": "stranger", "LANG": "C.UTF-8"}
     # In the background, as browsers are.
-    environment["BROWSER"] = f"/{HOME}/browser &"
+    environment["BROWSER"] = f"/{HOME}/browser %s &"
     environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     mounts = [("/proc", "proc"), ("/dev", "dev"), (LAB / "cache", HOME / ".cache")]
     if python != OWN[debian]:
