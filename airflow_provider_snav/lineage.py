@@ -117,14 +117,13 @@ def landing_extra(
 
     :param following: LinkedIn's ``nextExportStartAt``; without one there is no ``next_export_start_at``.
     """
-    asked = export.to_json()
-    slices = asked.pop("slices")
+    slices = export.to_json()["slices"]
     start_at, end_at = slices[0]["start_at"], slices[-1]["end_at"]
     if files and export.kind is ExportKind.CRM_VALIDATION:
         # LinkedIn chooses the end, and sometimes the start.
         start_at, end_at = files[0].start_at, files[-1].end_at
     return {
-        **asked,
+        **export.identity(),
         "folder": folder,
         "start_at": start_at,
         "end_at": end_at,

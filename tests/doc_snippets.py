@@ -57,5 +57,6 @@ PYTHON = [each for each in SNIPPETS if each.language == "python"]
 DAGS = {each.dag_id: each for each in PYTHON if each.dag_id}
 FILES = {each.file: each for each in PYTHON if each.file}
 PLAIN = [each for each in PYTHON if not each.dag_id and not each.file]
+SQL = [each for each in SNIPPETS if each.language == "sql"]
 JSON = [each for each in SNIPPETS if each.language == "json"]
 BASH = [each for each in SNIPPETS if each.language == "bash"]

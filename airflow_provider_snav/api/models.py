@@ -323,15 +323,18 @@ class Export:
         changed = replace(self.slices[index], **changes)
         return replace(self, slices=(*self.slices[:index], changed, *self.slices[index + 1 :]))
 
-    def to_json(self) -> dict[str, Any]:
-        """The XCom, trigger and state form: plain JSON, times as ISO 8601 text."""
+    def identity(self) -> dict[str, Any]:
+        """What is exported, and whose: the JSON form without the slices."""
         subject = "contract" if self.kind is ExportKind.ANALYTICS else "crm_instance"
         return {
             "kind": str(self.kind),
             "export_type": self.export_type and str(self.export_type),
             subject: self.subject,
-            "slices": [part.to_json() for part in self.slices],
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """The XCom, trigger and state form: plain JSON, times as ISO 8601 text."""
+        return {**self.identity(), "slices": [part.to_json() for part in self.slices]}
 
     @classmethod
     def from_json(cls, value: Any) -> Self:

@@ -161,6 +161,19 @@ COMMANDS = (
         ),
     ),
     Command(
+        "coverage",
+        "say which file answers for which time",
+        "Read the manifests below a folder and say for each contract or CRM instance which file answers for"
+        " which part of the time: the one that landed last. Exit code 1 if there is a gap between two windows"
+        " or no manifest.",
+        (
+            _option(
+                "uri", metavar="FOLDER", help="a local folder, or a URI such as s3://conn_id@bucket/folder/"
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
         "explain",
         "say what an error means and what to do",
         "Print the section of the error guide that a message names: for '(see docs/errors.md#row-count; ...)'"

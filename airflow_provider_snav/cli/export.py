@@ -7,7 +7,6 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
@@ -24,7 +23,7 @@ from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.refusals import doubted
 from airflow_provider_snav.cli.connections import open_hook
 from airflow_provider_snav.cli.export_state import StateFile
-from airflow_provider_snav.cli.main import SUCCEEDED, UsageError, say
+from airflow_provider_snav.cli.main import SUCCEEDED, UsageError, folder_uri, say
 from airflow_provider_snav.cli.narration import Narration
 from airflow_provider_snav.cli.tables import print_json, print_table
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     with _wrong_arguments():
         operator = _operator(options)
         asked = operator.asked({})
-        folder = storage_path(_folder(options.into), "--into")
+        folder = storage_path(folder_uri(options.into), "--into")
         stem = None if options.filename is None else own_stem(options.filename)
         compressor(options.compression)
     state = StateFile.of(hook.settings.base_url, asked)
@@ -150,10 +149,6 @@ def _recall(memory: TaskMemory, state: StateFile) -> Export | None:
             f"The state file {state.path} cannot be read, so it is unknown whether a job runs at LinkedIn."
             " Nothing was submitted. Run it again with --anew to submit a new job."
         ) from error
-
-
-def _folder(into: str) -> str:
-    return into if "://" in into else str(Path(into).expanduser().resolve())
 
 
 def _export_run(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TextIO
 
 from airflow_provider_snav.cli.commands import COMMANDS
@@ -66,6 +67,11 @@ def _run(name: str, options: argparse.Namespace, results: TextIO) -> int:
     except KeyboardInterrupt as interrupt:
         say(str(interrupt) or "Interrupted.")
         return INTERRUPTED
+
+
+def folder_uri(text: str) -> str:
+    """A folder as the person wrote it: a URI, or a local path, which may be relative."""
+    return text if "://" in text else str(Path(text).expanduser().resolve())
 
 
 def say(text: str) -> None:

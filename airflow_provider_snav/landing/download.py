@@ -256,9 +256,8 @@ class Downloads:
         return encoded.described(landed)
 
     def _encoder(self, part: Part) -> Encoder:
-        asked = self._export.to_json()
         start_at, end_at = _window(part)
-        metadata = {name: value for name, value in asked.items() if name != "slices" and value}
+        metadata = {name: value for name, value in self._export.identity().items() if value}
         metadata |= {"start_at": start_at, "job_id": str(part.job.job_id), "version": __version__}
         if end_at:
             metadata["end_at"] = end_at

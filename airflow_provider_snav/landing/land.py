@@ -46,7 +46,7 @@ class Landing:
         self._terms = terms
         self._log = log
         self._downloads = Downloads(hook, export, terms, stopping, log)
-        self._publication = Publication(folder, terms, confirm_try or stopping.check, log)
+        self._publication = Publication(folder, export, terms, confirm_try or stopping.check, log)
         self.next_export_start_at: dt.datetime | None = None
 
     def run(self, confirm: Callable[[], None] = lambda: None) -> list[LandedFile]:

@@ -30,6 +30,7 @@ from airflow_provider_snav.storage.staging import (
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
+    from airflow_provider_snav.api.models import Export
 
 _LEFTOVER_SECONDS = 24 * 3600
 """A staged file this old belongs to no try that still runs."""
@@ -46,10 +47,14 @@ class Publication:
 
     ``touched`` are the names that may hold something else now than before.
 
+    :param export: is named in the manifest.
     :param check: raises if this try may change nothing more; is called before each change.
     """
 
-    def __init__(self, folder: ObjectStoragePath, terms: Terms, check: Callable[[], None], log: Any) -> None:
+    def __init__(
+        self, folder: ObjectStoragePath, export: Export, terms: Terms, check: Callable[[], None], log: Any
+    ) -> None:
+        self._export = export
         self._folder = folder
         self._store = folder_of(folder)
         self._terms = terms
@@ -170,7 +175,8 @@ class Publication:
         exclusive = self._terms.if_exists == "fail"
         stage = open_stage(self._folder / name, attempt=self._terms.attempt, exclusive=exclusive)
         try:
-            text = json.dumps({"files": [file.to_json() for file in files]}, indent=2).encode()
+            listed = {"file_count": len(files), "files": [file.to_json() for file in files]}
+            text = json.dumps(self._export.identity() | listed, indent=2).encode()
             stage.write(text)
             stage.seal()
             self._reveal(name, stage, len(text))

@@ -31,6 +31,7 @@ MODULES = (
     "api.errors",
     "api.models",
     "api.schemas",
+    "api.coverage",
     "api.associations",
     "api.oauth",
     "sandbox.server",
