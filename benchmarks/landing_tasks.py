@@ -64,7 +64,7 @@ def curl_and_boto3(curl: list[str], file: str, endpoint: str, bucket: str, key: 
 
 def uncounted(url: str, file: str) -> Callable[[], Any]:
     """The least a verified landing in Python can be: receive, digest and write, one after the other."""
-    from airflow_provider_snav.api.wire import Credential
+    from airflow_provider_snav.api.messages import Credential
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
     def run() -> None:

@@ -15,10 +15,12 @@ import random
 from collections.abc import Iterator
 from statistics import fmean
 
-from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, ExportType, JobStatus, Slice
-from airflow_provider_snav.api.polling import Pause, Poll, PollSchedule, Tick, wait
-from airflow_provider_snav.api.steps import Finished, resume
-from airflow_provider_snav.operators.export_operator import ExportOperator
+from airflow_provider_snav.api.messages import Sleep, drive
+from airflow_provider_snav.api.models import ExportJob, ExportType, JobStatus
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
+from airflow_provider_snav.exports.polling import Poll, PollSchedule, PollStep, wait
+from airflow_provider_snav.operators.base import ExportOperator
 from benchmarks.measure import Question, Row, Sample
 
 _JOBS = 1000
@@ -74,17 +76,21 @@ def _fixed(interval: float, queued: float, processed: float) -> tuple[int, float
 def _ours(queued: float, processed: float) -> tuple[int, float]:
     defaults = inspect.signature(ExportOperator.__init__).parameters
     schedule = PollSchedule(defaults["poll_interval"].default, defaults["max_poll_interval"].default)
-    steps = wait(_SUBMITTED, 1, schedule, _NOW + dt.timedelta(days=1), _NOW, random.random)
-    calls, passed, tick = 0, 0.0, None
-    while not isinstance(action := resume(steps, tick), Finished):
-        tick = None
-        match action:
-            case Pause(seconds):
+    calls, passed = 0, 0.0
+
+    def perform(step: PollStep) -> ExportJob | None:
+        nonlocal calls, passed
+        match step:
+            case Sleep(seconds):
                 passed += seconds
-                tick = Tick(_NOW + dt.timedelta(seconds=passed))
             case Poll():
                 calls += 1
                 status = JobStatus.ENQUEUED if passed < queued else JobStatus.PROCESSING
-                status = JobStatus.COMPLETED if passed >= queued + processed else status
-                tick = Tick(_NOW + dt.timedelta(seconds=passed), ExportJob(1, status))
+                return ExportJob(1, JobStatus.COMPLETED if passed >= queued + processed else status)
+        return None
+
+    def clock() -> dt.datetime:
+        return _NOW + dt.timedelta(seconds=passed)
+
+    drive(wait(_SUBMITTED, 1, schedule, _NOW + dt.timedelta(days=1), clock, random.random), perform)
     return calls, passed - queued - processed

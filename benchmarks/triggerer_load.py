@@ -27,7 +27,9 @@ from airflow.providers.http.triggers.http import HttpSensorTrigger
 from airflow.sdk.log import configure_logging
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_snav.api.models import Export, ExportKind, ExportType, Slice
+from airflow_provider_snav.api.models import ExportType
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
 from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
 from benchmarks.triggerer_backend import CountingBackend
 

@@ -37,7 +37,7 @@ from datetime import timedelta
 
 
 def task_policy(task):
-    from airflow_provider_snav.operators.export_operator import ExportOperator
+    from airflow_provider_snav.operators.base import ExportOperator
 
     task.retry_delay = timedelta(seconds={longest})
     if hasattr(task, "poke_interval"):

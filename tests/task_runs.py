@@ -17,12 +17,12 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow.sdk.module_loading import import_string
 from airflow.sdk.serde import deserialize, serialize
 
-from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.operators.durable import STATE_KEY
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
 from airflow_provider_snav.sandbox.faults import Answer
 from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.tasks.task_state import STATE_KEY
 
 CONTRACT = "urn:li:contract:123456"
 

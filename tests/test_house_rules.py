@@ -18,7 +18,8 @@ import airflow_provider_snav
 
 PACKAGE = Path(airflow_provider_snav.__file__).parent
 ROOT = PACKAGE.parent
-CORE = PACKAGE / "api"
+PURE = ("api", "exports")
+ROOMS = ("operators", "sensors", "triggers", "transfers")
 
 # What can reach the world, or differ from one run to the next. The clock is not in this list because
 # `datetime` itself is a fine type: CLOCKS names the calls.
@@ -60,12 +61,20 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def _own_imports(source: Path) -> Iterator[str]:
+    """What a file imports of this package, by names within it. A relative import keeps its dot."""
+    for name in _imports(ast.parse(source.read_text(encoding="utf-8"))):
+        if name.startswith((f"{PACKAGE.name}.", ".")):
+            yield name.removeprefix(f"{PACKAGE.name}.")
+
+
 def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
 def _core() -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("source", _sources(CORE), ids=_name)
+    sources = [source for room in PURE for source in _sources(PACKAGE / room)]
+    return pytest.mark.parametrize("source", sources, ids=_name)
 
 
 @_core()
@@ -80,13 +89,8 @@ def test_the_core_imports_nothing_that_can_reach_the_world(source: Path) -> None
 
 @_core()
 def test_the_core_imports_nothing_of_this_package_but_the_core(source: Path) -> None:
-    found = {
-        name
-        for name in _imports(ast.parse(source.read_text(encoding="utf-8")))
-        if name.startswith(("airflow_provider_snav.", "."))
-        and not f"{name}.".startswith("airflow_provider_snav.api.")
-    }
-    assert not found
+    allowed = ("api.", "exports.") if source.is_relative_to(PACKAGE / "exports") else ("api.",)
+    assert not {name for name in _own_imports(source) if not f"{name}.".startswith(allowed)}
 
 
 @_core()
@@ -136,13 +140,14 @@ def test_airflow_is_imported_from_the_one_module_that_knows_its_versions() -> No
 @pytest.mark.parametrize("source", _sources(PACKAGE / "storage"), ids=_name)
 def test_storage_knows_nothing_of_linkedin_but_the_errors_it_raises(source: Path) -> None:
     allowed = ("storage.", "_compat.", "api.errors.")
-    found = {
-        name
-        for name in _imports(ast.parse(source.read_text(encoding="utf-8")))
-        if name.startswith(("airflow_provider_snav.", "."))
-        and not f"{name.removeprefix('airflow_provider_snav.')}.".startswith(allowed)
-    }
-    assert not found
+    assert not {name for name in _own_imports(source) if not f"{name}.".startswith(allowed)}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_dag_authors_import_never_imports_one_another(room: str) -> None:
+    others = tuple(f"{other}." for other in ROOMS if other != room)
+    found = {name for source in _sources(PACKAGE / room) for name in _own_imports(source)}
+    assert not {name for name in found if f"{name}.".startswith(others)}
 
 
 def test_every_library_that_is_imported_is_declared() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -19,22 +18,19 @@ from airflow_provider_snav.api.associations import (
     ProfileAssociationKey,
     association_results,
 )
-from airflow_provider_snav.api.contracts import FIRST_PAGE, ContractsPage, read_pages
+from airflow_provider_snav.api.contracts import FIRST_PAGE, ContractsPage, ContractsPaginator
 from airflow_provider_snav.api.errors import SalesNavigatorPermissionError
+from airflow_provider_snav.api.messages import Call, Credential, OddAnswerError, Reply, Response, Step
 from airflow_provider_snav.api.models import (
     Contract,
-    Export,
     ExportJob,
-    ExportKind,
     ExportType,
     JobStatus,
     SalesAccessToken,
-    Slice,
     contract_urn,
     crm_instance_urn,
 )
 from airflow_provider_snav.api.windows import to_ms
-from airflow_provider_snav.api.wire import Call, Credential, OddAnswerError, Reply, Response, Step
 
 _ACTIONS = {
     ExportType.ACTIVITY: "exportActivityData",
@@ -78,7 +74,10 @@ def list_all_contracts(
     :param run: performs one call, as :func:`~airflow_provider_snav.api.exchange.exchange` does.
     :raises SalesNavigatorServerError: pages repeat, so the list cannot be trusted.
     """
-    return read_pages(lambda query: run(list_contracts(query)))
+    pages = ContractsPaginator()
+    while query := pages.next_query:
+        pages.add((yield from run(list_contracts(query))))
+    return pages.contracts, pages.total
 
 
 def create_analytics_export(
@@ -224,22 +223,3 @@ def batch_get_profile_associations(keys: Sequence[ProfileAssociationKey]) -> Cal
         credential=Credential.APPLICATION,
         hint=_PROFILES_HINT,
     )
-
-
-def create_job(export: Export, part: Slice) -> Call[ExportJob]:
-    """Submit the job of one slice, whatever the kind of the export."""
-    if export.kind is ExportKind.CRM_VALIDATION:
-        return create_crm_validation_export(export.subject, part.start_at)
-    assert export.export_type
-    assert part.end_at
-    return create_analytics_export(export.export_type, export.subject, part.start_at, part.end_at)
-
-
-def get_job(export: Export, part: Slice) -> Call[ExportJob]:
-    """Read the status of one slice's job, whatever the kind of the export."""
-    assert part.job_id is not None
-    kinds = {
-        ExportKind.ANALYTICS: get_analytics_export,
-        ExportKind.CRM_VALIDATION: get_crm_validation_export,
-    }
-    return replace(kinds[export.kind](part.job_id, export.subject), submitted_at=part.submitted_at)

@@ -6,14 +6,13 @@ that is short, or empty, is the last one only where nothing else says how many c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from airflow_provider_snav.api import restli
 from airflow_provider_snav.api.errors import SalesNavigatorServerError
 from airflow_provider_snav.api.models import Contract
-from airflow_provider_snav.api.wire import Reply, Step
 
 FIRST_PAGE = "q=contractsByMember"
 _DEFAULT_COUNT = 10
@@ -78,37 +77,49 @@ def _next_link(links: Any) -> str | None:
     return next(filter(None, (str(link.get("href")).partition("?")[2] for link in nexts)), None)
 
 
-def read_pages(
-    page_of: Callable[[str], Generator[Step, Reply, ContractsPage]],
-) -> Generator[Step, Reply, tuple[list[Contract], int]]:
-    """All contracts in LinkedIn's order, and how many LinkedIn says there are.
+class ContractsPaginator:
+    """The list of contracts, page by page: ask :attr:`next_query`, give the answer to :meth:`add`.
 
-    :param page_of: performs the call for one query.
-    :raises SalesNavigatorServerError: pages repeat, so the list cannot be trusted.
+    ``contracts`` holds what came so far, in LinkedIn's order; ``total`` is how many LinkedIn says there are.
     """
-    contracts: dict[str, Contract] = {}
-    queries: list[str | None] = [FIRST_PAGE]
-    first: ContractsPage | None = None
-    barren = total = 0
-    while query := queries[-1]:
-        page = yield from page_of(query)
-        fresh = {each.contract: each for each in page.contracts if each.contract not in contracts}
-        contracts |= fresh
-        barren = 0 if fresh else barren + 1
-        total = max(total, page.total or 0, len(contracts))
-        first = first or page
+
+    def __init__(self) -> None:
+        self._found: dict[str, Contract] = {}
+        self._queries: list[str | None] = [FIRST_PAGE]
+        self._first: ContractsPage | None = None
+        self._barren = 0
+        self.total = 0
+
+    @property
+    def contracts(self) -> list[Contract]:
+        return list(self._found.values())
+
+    @property
+    def next_query(self) -> str | None:
+        """The query of the next page, encoded; None after the last."""
+        return self._queries[-1]
+
+    def add(self, page: ContractsPage) -> None:
+        """Take the page of :attr:`next_query`.
+
+        :raises SalesNavigatorServerError: pages repeat, so the list cannot be trusted.
+        """
+        fresh = {each.contract: each for each in page.contracts if each.contract not in self._found}
+        self._found |= fresh
+        self._barren = 0 if fresh else self._barren + 1
+        self.total = max(self.total, page.total or 0, len(self._found))
+        first = self._first = self._first or page
         # Contracts of the first page, beyond its reach: the server ignores where a page is to begin.
         urns = {each.contract for each in page.contracts}
         of_the_first = bool(urns) and urns <= {each.contract for each in first.contracts}
         ignores_start = of_the_first and page.asked >= first.count
-        if ignores_start and page.contracts == first.contracts and first.may_be_all and page.may_be_all:
-            break
         following = page.following(brought_new=bool(fresh))
-        if ignores_start or following in queries or barren > _MOST_BARREN_PAGES:
+        if ignores_start and page.contracts == first.contracts and first.may_be_all and page.may_be_all:
+            following = None
+        elif ignores_start or following in self._queries or self._barren > _MOST_BARREN_PAGES:
             raise SalesNavigatorServerError(
-                f"The pages of LinkedIn's list of contracts repeat after {len(contracts)} contracts, so the"
+                f"The pages of LinkedIn's list of contracts repeat after {len(self._found)} contracts, so the"
                 " list may not be complete. A retry reads it again.",
                 status_code=200,
             )
-        queries.append(following)
-    return list(contracts.values()), total
+        self._queries.append(following)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import SalesNavigatorCredentialError
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.wire import Call, Credential, Response, Token
+from airflow_provider_snav.api.messages import Call, Credential, Response, Token
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ class Offer:
     grant: Grant | None
 
 
-def offer(settings: Settings, credential: Credential) -> Offer:
+def offer(settings: ConnectionSettings, credential: Credential) -> Offer:
     """What the connection has for this family. With only an access token, that token serves every call.
 
     :raises SalesNavigatorCredentialError: it has nothing; says which fields to fill.
@@ -143,13 +143,13 @@ def offer(settings: Settings, credential: Credential) -> Offer:
     return Offer(token, grant)
 
 
-def has_own(settings: Settings, credential: Credential) -> bool:
+def has_own(settings: ConnectionSettings, credential: Credential) -> bool:
     """Whether the connection has what this family wants, not just a token lent from the other."""
     grant = _grant(settings, credential)
     return bool(grant or (credential is Credential.MEMBER and settings.access_token))
 
 
-def _grant(settings: Settings, credential: Credential) -> Grant | None:
+def _grant(settings: ConnectionSettings, credential: Credential) -> Grant | None:
     if not (settings.client_id and settings.client_secret):
         return None
     client = {"client_id": settings.client_id, "client_secret": settings.client_secret}

@@ -1,18 +1,7 @@
-"""One call from first try to result, without doing any I/O: a generator two thin drivers run.
+"""One call from first try to result: a generator that decides and does no I/O.
 
-It yields what to do next and is sent what came of it:
-
-============  =====================================================
-it yields     it is sent
-============  =====================================================
-NeedToken     a Token
-Request       a Response, or a NoAnswer when there was none
-Sleep         nothing
-============  =====================================================
-
-Each of them may be answered with an error instead: no token can be had, or the task was stopped.
-
-It returns what the call's ``parse`` made of the answer, or raises one typed error.
+:func:`~airflow_provider_snav.api.messages.drive` and ``adrive`` perform its steps. It returns the result of
+the call's ``parse``, or raises one typed error.
 """
 
 from __future__ import annotations
@@ -20,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urljoin
 
 from airflow_provider_snav.api import errors, restli
-from airflow_provider_snav.api.refusals import DOUBTED, doubted, failure, may_have_created, unusable
-from airflow_provider_snav.api.settings import Origin
-from airflow_provider_snav.api.steps import Finished
-from airflow_provider_snav.api.wire import (
+from airflow_provider_snav.api.connection import Origin
+from airflow_provider_snav.api.error_responses import DOUBTED, doubted, failure, may_have_created, unusable
+from airflow_provider_snav.api.messages import (
     Call,
     Credential,
     NeedToken,
@@ -101,13 +89,14 @@ def exchange(
     if call.credential:
         first = yield from _token(NeedToken(call.credential))
         bearer = _Bearer(call.credential, first, iter(policy.fresh_token_waits))
-    tries = doubts = 0
+    tries = _Tries(policy, random)
+    doubts = 0
     try:
         while True:
             token = bearer.token if bearer else None
             reply = yield _request(call, base_url, token)
             outcome = _outcome(call, reply, token)
-            if isinstance(outcome, Finished):
+            if isinstance(outcome, _Result):
                 return outcome.value
             doubts += may_have_created(call, reply, outcome)
             if doubts == MOST_CREATIONS or (doubts and _succeeded(reply)):
@@ -118,15 +107,33 @@ def exchange(
                     continue
                 if isinstance(outcome, errors.SalesNavigatorAuthenticationError):
                     outcome.because(_RENEW[bearer.credential])
-            tries += 1
-            delay = policy.delay(tries, outcome, random())
-            if delay is None:
-                raise outcome
             again = " It is sent once more at most, since LinkedIn may have created a job." if doubts else ""
-            yield Sleep(delay, f"try {tries} of {policy.tries} failed: {outcome}{again}")
+            yield from tries.wait_after(outcome, again)
     except errors.SalesNavigatorError as error:
         doubted(error, doubts)
         raise
+
+
+@dataclass(slots=True)
+class _Tries:
+    """The tries of one call that failed so far."""
+
+    policy: RetryPolicy
+    random: Callable[[], float]
+    failed: int = 0
+
+    def wait_after(self, error: errors.SalesNavigatorError, note: str = "") -> Generator[Step, Reply, None]:
+        """Wait before the next try; raise the error if there is to be none."""
+        self.failed += 1
+        delay = self.policy.delay(self.failed, error, self.random())
+        if delay is None:
+            raise error
+        yield Sleep(delay, f"try {self.failed} of {self.policy.tries} failed: {error}{note}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Result(Generic[T]):
+    value: T
 
 
 @dataclass(slots=True)
@@ -147,11 +154,14 @@ class _Bearer:
         if wait is not None:
             yield Sleep(wait, "LinkedIn does not know the token it has just issued yet")
             return True
-        refused = self.token
-        if not self.renewed:
-            self.token = yield from _token(NeedToken(self.credential, refused))
-            self.renewed = True
-        return self.token.value != refused.value
+        if self.renewed:
+            return False
+        self.renewed = True
+        other = yield NeedToken(self.credential, self.token)
+        if not isinstance(other, Token):
+            return False
+        self.token = other
+        return True
 
     def _may_be_too_new(self, error: errors.SalesNavigatorError) -> bool:
         age = self.token.age
@@ -159,12 +169,12 @@ class _Bearer:
         return revoked and age is not None and age < _JUST_MINTED_SECONDS
 
 
-def _outcome(call: Call[T], reply: Reply, token: Token | None) -> Finished[T] | errors.SalesNavigatorError:
+def _outcome(call: Call[T], reply: Reply, token: Token | None) -> _Result[T] | errors.SalesNavigatorError:
     if not _succeeded(reply):
         return failure(call, reply, token)
     assert isinstance(reply, Response)
     try:
-        return Finished(call.parse(reply))
+        return _Result(call.parse(reply))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as cause:
         return unusable(call, reply, cause)
 
@@ -213,7 +223,7 @@ def open_download(
     # Here too, not just before it is sent: not even a token is minted for a URL that is refused.
     check(url)
     token = yield from _token(NeedToken(credential))
-    tries = 0
+    tries = _Tries(policy, random)
     while True:
         reply = yield from _follow(url, token, check)
         if isinstance(reply, Response) and reply.status == 200:
@@ -224,13 +234,10 @@ def open_download(
                 f"Could not download the file: HTTP {reply.status} is not the whole file."
             )
         error = failure(call, reply, token)
-        tries += 1
-        # The URL does not work, whether LinkedIn or a gateway answered. The caller can get a new one.
-        expired = isinstance(reply, Response) and reply.status in DOUBTED
-        delay = None if expired else policy.delay(tries, error, random())
-        if delay is None:
+        if isinstance(reply, Response) and reply.status in DOUBTED:
+            # The URL does not work, whether LinkedIn or a gateway answered. The caller can get a new one.
             raise error
-        yield Sleep(delay, f"try {tries} of {policy.tries} failed: {error}")
+        yield from tries.wait_after(error)
 
 
 def _follow(

@@ -1,4 +1,4 @@
-"""What LinkedIn answers, and the Export: the one value that crosses Airflow's boundaries.
+"""The values in LinkedIn's answers.
 
 Fields are LinkedIn's names in snake case. Times are aware UTC datetimes, whatever unit the wire has.
 Unknown fields are ignored and unknown statuses kept as they are: LinkedIn adds both without notice.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.windows import LEAST_MILLISECONDS, Window, from_ms, parse_time, to_text
+from airflow_provider_snav.api.windows import LEAST_MILLISECONDS, from_ms
 
-MAX_SLICES = 64
 _URN = re.compile(r"urn:li:[^\s:]+:\S+")
 
 
@@ -37,11 +36,9 @@ def has_failed(status: str | None) -> bool:
     return status is not None and status.startswith("FAILED")
 
 
-class ExportKind(StrEnum):
-    """The two asynchronous exports LinkedIn offers."""
-
-    ANALYTICS = "analytics"
-    CRM_VALIDATION = "crm_validation"
+def has_ended(status: str | None) -> bool:
+    """True for COMPLETED and every ``FAILED...`` status; a status the documents do not list has not ended."""
+    return status == JobStatus.COMPLETED or has_failed(status)
 
 
 class ExportType(StrEnum):
@@ -50,6 +47,11 @@ class ExportType(StrEnum):
     ACTIVITY = "activity"
     SEAT = "seat"
     ACTIVITY_OUTCOME = "activity_outcome"
+
+    @property
+    def has_whole_days(self) -> bool:
+        """True for seats: each of their rows is about a whole day."""
+        return self is ExportType.SEAT
 
     @classmethod
     def parse(cls, value: str) -> Self:
@@ -188,171 +190,3 @@ def _moment(value: Any) -> dt.datetime | None:
         return None
     # The OpenAPI file's example has seconds here.
     return from_ms(int(value) * (1000 if int(value) < LEAST_MILLISECONDS else 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """The part of an export that one job produces.
-
-    :param start_at: first moment exported.
-    :param end_at: last moment exported; None for CRM validation, which always runs up to its creation.
-    :param shares_end: see :class:`~airflow_provider_snav.api.windows.Window`.
-    :param job_id: the current job, None before it is submitted.
-    :param status: the last status seen.
-    :param attempt: how many jobs were submitted for this slice; its halves begin at 0 again.
-    :param not_before: a failed job is submitted again at this time, not earlier.
-    :param submitted_at: when the current job was submitted; None as well in an Export that 0.1.0 wrote.
-    :param processing_at: when the current job was first seen in another status than ENQUEUED.
-    """
-
-    start_at: dt.datetime
-    end_at: dt.datetime | None = None
-    shares_end: bool = False
-    job_id: int | None = None
-    status: str | None = None
-    attempt: int = 0
-    not_before: dt.datetime | None = None
-    submitted_at: dt.datetime | None = None
-    processing_at: dt.datetime | None = None
-
-    @classmethod
-    def of(cls, window: Window) -> Self:
-        return cls(window.start_at, window.end_at, window.shares_end)
-
-    @property
-    def window(self) -> Window | None:
-        """The closed window, None for CRM validation."""
-        return Window(self.start_at, self.end_at, self.shares_end) if self.end_at else None
-
-    @property
-    def is_completed(self) -> bool:
-        return self.status == JobStatus.COMPLETED
-
-    @property
-    def is_running(self) -> bool:
-        """A job exists and has not ended; an unknown status counts as not ended."""
-        return self.job_id is not None and not self.is_completed and not has_failed(self.status)
-
-    def __str__(self) -> str:
-        covers = str(self.window) if self.window else f"from {to_text(self.start_at)}"
-        return f"{covers} (job {self.job_id}, {self.status})" if self.job_id is not None else covers
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "start_at": to_text(self.start_at),
-            "end_at": self.end_at and to_text(self.end_at),
-            "shares_end": self.shares_end,
-            "job_id": self.job_id,
-            "status": self.status,
-            "attempt": self.attempt,
-            "not_before": self.not_before and to_text(self.not_before),
-            "submitted_at": self.submitted_at and to_text(self.submitted_at),
-            "processing_at": self.processing_at and to_text(self.processing_at),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        def moment(name: str) -> dt.datetime | None:
-            return parse_time(value[name], name) if value.get(name) else None
-
-        return cls(
-            start_at=parse_time(value["start_at"], "start_at"),
-            end_at=moment("end_at"),
-            shares_end=bool(value.get("shares_end", False)),
-            job_id=None if value.get("job_id") is None else int(value["job_id"]),
-            status=value.get("status"),
-            attempt=value.get("attempt", 0),
-            not_before=moment("not_before"),
-            submitted_at=moment("submitted_at"),
-            processing_at=moment("processing_at"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """What was asked for and which jobs produce it. Holds no token and no download URL.
-
-    :param kind: analytics or CRM validation.
-    :param subject: the URN of the contract, or of the CRM instance.
-    :param export_type: analytics only.
-    :param slices: in order of time, at most 64.
-    """
-
-    kind: ExportKind
-    subject: str
-    export_type: ExportType | None
-    slices: tuple[Slice, ...]
-
-    def __post_init__(self) -> None:
-        # Without a slice it would count as completed.
-        if not 0 < len(self.slices) <= MAX_SLICES:
-            raise ValueError(f"{len(self.slices)} slices: an Export has 1 to {MAX_SLICES}")
-
-    @property
-    def is_completed(self) -> bool:
-        return all(part.is_completed for part in self.slices)
-
-    @property
-    def has_failed(self) -> bool:
-        return any(has_failed(part.status) for part in self.slices)
-
-    @property
-    def running(self) -> Iterator[int]:
-        """Positions of the slices whose job has not ended."""
-        return (index for index, part in enumerate(self.slices) if part.is_running)
-
-    @property
-    def has_begun(self) -> bool:
-        """True once a job was created, although it may have failed and be due to be submitted again."""
-        return any(part.job_id or part.attempt for part in self.slices)
-
-    @property
-    def job_ids(self) -> list[int]:
-        return [part.job_id for part in self.slices if part.job_id is not None]
-
-    @property
-    def title(self) -> str:
-        """How messages call it: ``activity export of urn:li:contract:123456``."""
-        return f"{self.export_type or 'CRM validation'} export of {self.subject}"
-
-    def __str__(self) -> str:
-        return f"{self.title}: " + "; ".join(map(str, self.slices))
-
-    def with_slice(self, index: int, **changes: Any) -> Export:
-        """A copy in which the slice at ``index`` has other values."""
-        changed = replace(self.slices[index], **changes)
-        return replace(self, slices=(*self.slices[:index], changed, *self.slices[index + 1 :]))
-
-    def identity(self) -> dict[str, Any]:
-        """What is exported, and whose: the JSON form without the slices."""
-        subject = "contract" if self.kind is ExportKind.ANALYTICS else "crm_instance"
-        return {
-            "kind": str(self.kind),
-            "export_type": self.export_type and str(self.export_type),
-            subject: self.subject,
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """The XCom, trigger and state form: plain JSON, times as ISO 8601 text."""
-        return {**self.identity(), "slices": [part.to_json() for part in self.slices]}
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """Read what :meth:`to_json` wrote.
-
-        :raises SalesNavigatorConfigurationError: not an Export.
-        """
-        try:
-            kind = ExportKind(value["kind"])
-            analytics = kind is ExportKind.ANALYTICS
-            return cls(
-                kind=kind,
-                subject=value["contract" if analytics else "crm_instance"],
-                export_type=ExportType.parse(value["export_type"]) if analytics else None,
-                slices=tuple(map(Slice.from_json, value["slices"])),
-            )
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise SalesNavigatorConfigurationError(
-                "This is not an Export: give the output of a Sales Navigator export operator or sensor,"
-                f" for example export=export.output ({type(error).__name__}: {error})."
-            ) from None

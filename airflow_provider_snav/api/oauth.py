@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.credentials import Minted, minted, oauth_call
 from airflow_provider_snav.api.errors import (
     SalesNavigatorAuthenticationError,
@@ -20,9 +21,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
 )
 from airflow_provider_snav.api.exchange import RetryPolicy, exchange
-from airflow_provider_snav.api.settings import Settings
+from airflow_provider_snav.api.messages import Call, Credential, NeedToken, Reply, Response, Step, Token
 from airflow_provider_snav.api.windows import from_ms
-from airflow_provider_snav.api.wire import Call, Credential, NeedToken, Reply, Response, Step, Token
 
 MEMBER_SCOPES = ("r_sales_nav_analytics", "r_sales_nav_display")
 """All scopes of a member token (getting-access). Other scopes later would revoke the earlier tokens."""
@@ -138,7 +138,7 @@ def _status(answer: Response) -> TokenStatus:
 
 
 def token_status(
-    settings: Settings, now: dt.datetime, random: Callable[[], float]
+    settings: ConnectionSettings, now: dt.datetime, random: Callable[[], float]
 ) -> Generator[Step, Reply, TokenStatus]:
     """What LinkedIn says of the member token, else what the connection's ``expires_at`` says.
 
@@ -150,7 +150,7 @@ def token_status(
 
 
 def _status_of(
-    token: str, settings: Settings, now: dt.datetime, random: Callable[[], float]
+    token: str, settings: ConnectionSettings, now: dt.datetime, random: Callable[[], float]
 ) -> Generator[Step, Reply, TokenStatus]:
     noted = noted_status(settings, now) if token == settings.access_token else None
     if not (settings.client_id and settings.client_secret and settings.introspection_url):
@@ -178,7 +178,11 @@ def _status_of(
 
 
 def exchange_telling_expiry(
-    call: Call[T], settings: Settings, policy: RetryPolicy, now: dt.datetime, random: Callable[[], float]
+    call: Call[T],
+    settings: ConnectionSettings,
+    policy: RetryPolicy,
+    now: dt.datetime,
+    random: Callable[[], float],
 ) -> Generator[Step, Reply, T]:
     """One call, as ``exchange`` runs it; the error for a 401 also says when the token expired."""
     try:
@@ -193,7 +197,7 @@ def exchange_telling_expiry(
         raise
 
 
-def noted_status(settings: Settings, now: dt.datetime) -> TokenStatus | None:
+def noted_status(settings: ConnectionSettings, now: dt.datetime) -> TokenStatus | None:
     """What the connection's ``expires_at`` says of its token; None without one."""
     if settings.expires_at is None:
         return None

@@ -8,10 +8,10 @@ from typing import Any, TextIO
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api import calls
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.credentials import has_own
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.wire import Call, Credential, Response
+from airflow_provider_snav.api.messages import Call, Credential, Response
 from airflow_provider_snav.cli.connections import open_hook
 from airflow_provider_snav.cli.main import FAILED, SUCCEEDED
 from airflow_provider_snav.cli.tables import print_json, print_table
@@ -60,7 +60,7 @@ def _verdict(check: CredentialCheck | None) -> tuple[str, str]:
     return ("ok" if check.works else "FAILED"), check.said
 
 
-def _scopes(member: CredentialCheck | None, settings: Settings) -> str:
+def _scopes(member: CredentialCheck | None, settings: ConnectionSettings) -> str:
     if member is None:
         return "-"
     if not member.status.scopes:

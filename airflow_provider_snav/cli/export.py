@@ -12,33 +12,33 @@ from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._guide import see
-from airflow_provider_snav.api.arguments import duration
+from airflow_provider_snav.api.error_responses import doubted
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorError,
     SalesNavigatorStoppedError,
 )
-from airflow_provider_snav.api.export_plan import Remedies
-from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.refusals import doubted
 from airflow_provider_snav.cli.connections import open_hook
 from airflow_provider_snav.cli.export_state import StateFile
 from airflow_provider_snav.cli.main import SUCCEEDED, UsageError, folder_uri, say
 from airflow_provider_snav.cli.narration import Narration
 from airflow_provider_snav.cli.tables import print_json, print_table
+from airflow_provider_snav.exports.export import Export
+from airflow_provider_snav.exports.plan import Remedies
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.compress import compressor
 from airflow_provider_snav.landing.land import Landing
 from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
 from airflow_provider_snav.landing.plan import LandedFile, Terms
-from airflow_provider_snav.operators.durable import TaskMemory
-from airflow_provider_snav.operators.export_operator import ExportOperator, schedule_of
-from airflow_provider_snav.operators.export_run import ExportRun
+from airflow_provider_snav.operators.base import ExportOperator, schedule_of
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorAnalyticsExportOperator,
     SalesNavigatorCrmValidationExportOperator,
 )
 from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.tasks.arguments import duration
+from airflow_provider_snav.tasks.export_run import ExportRun
+from airflow_provider_snav.tasks.task_state import TaskMemory
 
 _RETRY, _MENDED = "The same command", "run the same command again"
 _ANEW = "Run it with --anew to have LinkedIn make the file again."
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     hook = open_hook(options.conn_id)
     with _wrong_arguments():
         operator = _operator(options)
-        asked = operator.asked({})
+        asked = operator.build_export({})
         folder = storage_path(folder_uri(options.into), "--into")
         stem = None if options.filename is None else own_stem(options.filename)
         compressor(options.compression)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.exports.export import Export
 
 
 class StateFile:
@@ -29,7 +29,7 @@ class StateFile:
         """The file of exactly this export at this API."""
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         key = hashlib.sha256(json.dumps([base_url, asked.to_json()]).encode()).hexdigest()[:16]
-        return cls(base / "airflow-provider-snav" / f"{asked.export_type or asked.kind}-{key}.json")
+        return cls(base / "airflow-provider-snav" / f"{asked.data}-{key}.json")
 
     def context(self) -> Any:
         """What a task's memory needs of a task's context."""

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.credentials import Minted
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorError
 from airflow_provider_snav.api.oauth import (
@@ -24,7 +25,6 @@ from airflow_provider_snav.api.oauth import (
     authorization_url,
     exchange_code,
 )
-from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.cli.callback import LOOPBACK, belongs_to, listening
 from airflow_provider_snav.cli.connections import check_savable, hide, read_fields, save_fields
 from airflow_provider_snav.cli.main import SUCCEEDED, UsageError, say
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     fields = read_fields(begin_with)
     application = _application(options, fields)
     hook = SalesNavigatorHook(begin_with)
-    hook.settings = Settings.of_connection(
+    hook.settings = ConnectionSettings.of_connection(
         fields.get("host"),
         application.client_id,
         None,
@@ -141,10 +141,10 @@ def _read(question: str) -> str:
     return sys.stdin.readline()
 
 
-def _consent(options: argparse.Namespace, client_id: str, settings: Settings) -> str:
+def _consent(options: argparse.Namespace, client_id: str, settings: ConnectionSettings) -> str:
     """The authorization code the member's consent gives."""
     state = secrets.token_urlsafe(32)
-    page = settings.authorization_url or Settings().authorization_url
+    page = settings.authorization_url or ConnectionSettings().authorization_url
     assert page  # LinkedIn's own token_url has one beside it
     address = authorization_url(page, client_id, options.redirect_uri, options.scope or MEMBER_SCOPES, state)
     if options.paste:

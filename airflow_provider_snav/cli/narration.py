@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.exports.export import Export
 
 
 class Narration:

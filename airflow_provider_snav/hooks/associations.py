@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_snav.api.associations import AssociationResult, ProfileAssociationKey, batches
 from airflow_provider_snav.api.calls import batch_get_profile_associations
-from airflow_provider_snav.api.wire import Call
+from airflow_provider_snav.api.messages import Call
 
 BATCHES_IN_FLIGHT = 4
 

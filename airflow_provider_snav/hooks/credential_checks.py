@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.credentials import has_own
 from airflow_provider_snav.api.errors import SalesNavigatorError
+from airflow_provider_snav.api.messages import Credential
 from airflow_provider_snav.api.models import Contract
 from airflow_provider_snav.api.oauth import UNKNOWN, TokenStatus
-from airflow_provider_snav.api.wire import Credential
 
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook

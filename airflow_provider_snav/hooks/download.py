@@ -9,8 +9,8 @@ import requests
 import urllib3
 
 from airflow_provider_snav.api.errors import SalesNavigatorIncompleteDownloadError
-from airflow_provider_snav.hooks.failures import Vocabulary, reason
 from airflow_provider_snav.hooks.inflate import ByteStream, gunzip, within_ratio
+from airflow_provider_snav.hooks.network_errors import Vocabulary, reason
 
 CHUNK_BYTES = 1 << 18
 

@@ -30,6 +30,7 @@ from airflow_provider_snav.api.associations import (
     ProfileAssociation,
     ProfileAssociationKey,
 )
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.credentials import Grant, Minted, offer
 from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
@@ -38,6 +39,7 @@ from airflow_provider_snav.api.errors import (
 )
 from airflow_provider_snav.api.exchange import RetryPolicy, open_download
 from airflow_provider_snav.api.headers import secrets_of
+from airflow_provider_snav.api.messages import Call, Credential, Reply, Step, Token, adrive, drive
 from airflow_provider_snav.api.models import (
     DOCUMENTED_CRM_INSTANCE,
     Contract,
@@ -48,20 +50,18 @@ from airflow_provider_snav.api.models import (
     is_documented_crm_instance,
 )
 from airflow_provider_snav.api.oauth import TokenStatus, exchange_telling_expiry, token_status
-from airflow_provider_snav.api.settings import Settings
 from airflow_provider_snav.api.windows import Time, Window, parse_time
-from airflow_provider_snav.api.wire import Call, Credential, Reply, Step, Token
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
+from airflow_provider_snav.hooks.connection_cache import forget, look_up, not_found, settings_of
 from airflow_provider_snav.hooks.credential_checks import check_credentials
 from airflow_provider_snav.hooks.download import Download
-from airflow_provider_snav.hooks.driver import adrive, drive
-from airflow_provider_snav.hooks.lookups import forget, look_up, not_found, settings_of
-from airflow_provider_snav.hooks.tokens import aget_token, get_token
-from airflow_provider_snav.hooks.transport import RequestsTransport, StreamedResponse
+from airflow_provider_snav.hooks.requests_transport import RequestsTransport, StreamedResponse
+from airflow_provider_snav.hooks.steps import in_triggerer, on_worker
+from airflow_provider_snav.hooks.token_cache import aget_token, get_token
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.hooks.async_transport import AiohttpTransport
+    from airflow_provider_snav.hooks.aiohttp_transport import AiohttpTransport
 
 T = TypeVar("T")
 
@@ -79,11 +79,11 @@ class _Hook(BaseHook):
         super().__init__()
         self.snav_conn_id = snav_conn_id
 
-    def _exchange(self, call: Call[T], settings: Settings) -> Generator[Step, Reply, T]:
+    def _exchange(self, call: Call[T], settings: ConnectionSettings) -> Generator[Step, Reply, T]:
         return exchange_telling_expiry(call, settings, self.retry_policy, now(), random.random)
 
     def _contracts(
-        self, settings: Settings, reporting_access_only: bool
+        self, settings: ConnectionSettings, reporting_access_only: bool
     ) -> Generator[Step, Reply, list[Contract]]:
         contracts, total = yield from calls.list_all_contracts(lambda call: self._exchange(call, settings))
         if total > len(contracts):
@@ -134,7 +134,7 @@ class SalesNavigatorHook(_Hook):
         return {name.replace("-", "_"): value for name, value in kinds[0]["ui-field-behaviour"].items()}
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> ConnectionSettings:
         """The connection, read once."""
         try:
             conn = self.get_connection(self.snav_conn_id)
@@ -277,8 +277,11 @@ class SalesNavigatorHook(_Hook):
         """
         return self._drive(token_status(self.settings, now(), random.random))
 
-    def get_token(self, credential: Credential, refused: Token | None = None) -> Token:
-        """The token a call of this family would send, minted if need be."""
+    def get_token(self, credential: Credential, refused: Token | None = None) -> Token | None:
+        """The token a call of this family would send, minted if need be.
+
+        :returns: None if there is no other than the refused one.
+        """
         return get_token(offer(self.settings, credential), refused, self._mint)
 
     def run(self, call: Call[T], *, after_wait: Callable[[], None] | None = None) -> T:
@@ -306,7 +309,7 @@ class SalesNavigatorHook(_Hook):
         return minted
 
     def _drive(self, steps: Generator[Step, Reply, T], after_wait: Callable[[], None] | None = None) -> T:
-        return drive(steps, self._transport, self.get_token, self.stopping, after_wait, self.log)
+        return drive(steps, on_worker(self._transport, self.get_token, self.stopping, after_wait, self.log))
 
 
 class SalesNavigatorAsyncHook(_Hook):
@@ -330,12 +333,12 @@ class SalesNavigatorAsyncHook(_Hook):
     async def _load(self) -> AiohttpTransport:
         if not self._transport:
             # Here, not above: workers import this module and would pay 90 ms for aiohttp.
-            from airflow_provider_snav.hooks.async_transport import AiohttpTransport
+            from airflow_provider_snav.hooks.aiohttp_transport import AiohttpTransport
 
             self._transport = AiohttpTransport(await look_up(self.snav_conn_id, self._read))
         return self._transport
 
-    async def _read(self) -> Settings:
+    async def _read(self) -> ConnectionSettings:
         try:
             conn = await get_async_connection(self.snav_conn_id)
         except AirflowNotFoundException:
@@ -384,12 +387,12 @@ class SalesNavigatorAsyncHook(_Hook):
     async def _drive(self, steps: Generator[Step, Reply, T], transport: AiohttpTransport) -> T:
         settings = transport.settings
 
-        async def get_token(credential: Credential, refused: Token | None) -> Token:
+        async def get_token(credential: Credential, refused: Token | None) -> Token | None:
             return await aget_token(offer(settings, credential), refused, self._mint)
 
         try:
             async with transport:
-                return await adrive(steps, transport, get_token, self.log)
+                return await adrive(steps, in_triggerer(transport, get_token, self.log))
         except SalesNavigatorError as error:
             if not error.retryable:
                 # Someone may have mended the connection since it was read.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.credentials import offer
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.models import Export, ExportKind
+from airflow_provider_snav.api.messages import Credential
 from airflow_provider_snav.api.oauth import UNKNOWN, TokenStatus, noted_status
-from airflow_provider_snav.api.wire import Credential
+from airflow_provider_snav.exports.export import Export
 
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
@@ -36,7 +36,7 @@ def warn_before_expiry(hook: SalesNavigatorHook, export: Export, log: Any) -> No
     It looks once a process and day for each token. It never raises: a connection that cannot be used fails
     with the next call. A token that the connection can refresh needs no warning.
     """
-    if export.kind is not ExportKind.ANALYTICS:
+    if export.rules.credential is not Credential.MEMBER:
         return
     try:
         status = _status(hook)

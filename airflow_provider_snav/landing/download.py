@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav import __version__
-from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import (
     SalesNavigatorApiError,
     SalesNavigatorError,
@@ -18,9 +17,9 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorNotFoundError,
     SalesNavigatorRowCountError,
 )
-from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, JobStatus, Slice
+from airflow_provider_snav.api.models import ExportJob, JobStatus
 from airflow_provider_snav.api.windows import to_text
-from airflow_provider_snav.api.wire import Credential
+from airflow_provider_snav.exports.export import Export, Slice
 from airflow_provider_snav.landing.evidence import names_columns
 from airflow_provider_snav.landing.formats import Encoder, encoder, needs_header
 from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
@@ -63,9 +62,6 @@ class Downloads:
         self._one_by_one = True
         self._log = log
         self._progress = Progress(0, log)
-        self._credential = Credential.MEMBER
-        if export.kind is ExportKind.CRM_VALIDATION:
-            self._credential = Credential.APPLICATION
         self._jobs: dict[int, ExportJob] = {}
         self._headers: dict[int, Sequence[str]] = {}
         self.stages: dict[str, Stage] = {}
@@ -140,7 +136,7 @@ class Downloads:
                 f"No job was submitted for {part}: wait for the export before landing it."
             )
         try:
-            job = self._hook.run(calls.get_job(self._export, part))
+            job = self._hook.run(self._export.get_job(part))
         except SalesNavigatorNotFoundError as error:
             raise error.because("The job has expired: clear the export task.") from None
         if job.status != JobStatus.COMPLETED:
@@ -225,7 +221,7 @@ class Downloads:
         start_at, end_at = _window(part)
         received = 0
         with (
-            self._hook.download(url, self._credential) as download,
+            self._hook.download(url, self._export.rules.credential) as download,
             HashingWriter(stage, beside=self._one_by_one) as writer,
         ):
             content = Unpacked(download)

@@ -16,7 +16,7 @@ from airflow_provider_snav.landing.compress import CompressionKind, check_compre
 from airflow_provider_snav.landing.evidence import names_columns
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.api.models import Export
+    from airflow_provider_snav.exports.export import Export
     from airflow_provider_snav.landing.plan import LandedFile, Terms
 
 FormatKind = Literal["csv", "parquet"]

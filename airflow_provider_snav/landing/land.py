@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorLandingError
-from airflow_provider_snav.api.models import Export, ExportJob
+from airflow_provider_snav.api.models import ExportJob
+from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.landing.download import Downloads
 from airflow_provider_snav.landing.formats import SUFFIXES
 from airflow_provider_snav.landing.names import file_names

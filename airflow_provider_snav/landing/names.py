@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.landing.formats import SUFFIXES
 from airflow_provider_snav.storage.staging import leftover_of
 
@@ -26,7 +26,7 @@ def stem_of(export: Export, run: str) -> str:
     last = export.slices[-1].window
     until = _compact(last.until) if last else f"run-{run}"
     start = _compact(export.slices[0].start_at)
-    return "_".join([export.export_type or export.kind, _slug(export.subject), start, until])
+    return "_".join([export.data, _slug(export.subject), start, until])
 
 
 def run_name(logical_date: dt.datetime | None, run_id: str) -> str:

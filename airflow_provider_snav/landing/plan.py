@@ -9,7 +9,8 @@ from airflow_provider_snav.landing.privacy import NO_RULES, ColumnRules
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
-    from airflow_provider_snav.api.models import ExportJob, Slice
+    from airflow_provider_snav.api.models import ExportJob
+    from airflow_provider_snav.exports.export import Slice
     from airflow_provider_snav.landing.compress import CompressionKind
     from airflow_provider_snav.landing.formats import FormatKind
 

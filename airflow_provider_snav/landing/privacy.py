@@ -18,8 +18,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorLandingError,
 )
-from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.schemas import SCHEMAS
+from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.landing.blocks import records
 from airflow_provider_snav.landing.compress import Compressor
 

@@ -30,7 +30,7 @@ from airflow_provider_snav.storage.staging import (
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
-    from airflow_provider_snav.api.models import Export
+    from airflow_provider_snav.exports.export import Export
 
 _LEFTOVER_SECONDS = 24 * 3600
 """A staged file this old belongs to no try that still runs."""

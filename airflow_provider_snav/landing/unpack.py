@@ -40,7 +40,7 @@ _WRONG_CHECKSUM = "does not match the checksum in its zip archive"
 
 
 class Source(Protocol):
-    """A download as it comes: :class:`airflow_provider_snav.hooks.transport.Download`."""
+    """A download as it comes: :class:`airflow_provider_snav.hooks.requests_transport.Download`."""
 
     @property
     def received(self) -> int:

@@ -12,7 +12,28 @@ from uuid import uuid4
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
 from airflow_provider_snav._stopping import Stoppable
-from airflow_provider_snav.api.arguments import (
+from airflow_provider_snav.api.associations import RESULT_COLUMNS, AssociationResult, result_row
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorDestinationError,
+    SalesNavigatorError,
+)
+from airflow_provider_snav.api.models import (
+    DOCUMENTED_CRM_INSTANCE,
+    ExportType,
+    contract_urn,
+    crm_instance_urn,
+    is_documented_crm_instance,
+)
+from airflow_provider_snav.api.schemas import Column
+from airflow_provider_snav.api.windows import Span, Time, Window, check_window, to_text
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.interval import given_interval, optional_time, run_interval, windows_of
+from airflow_provider_snav.exports.kinds import ExportKind
+from airflow_provider_snav.operators.base import ExportOperator
+from airflow_provider_snav.storage.paths import check_object, storage_path
+from airflow_provider_snav.storage.staging import open_stage
+from airflow_provider_snav.tasks.arguments import (
     Checks,
     Duration,
     check_arguments,
@@ -22,33 +43,11 @@ from airflow_provider_snav.api.arguments import (
     optional,
     switch,
 )
-from airflow_provider_snav.api.associations import RESULT_COLUMNS, AssociationResult, result_row
-from airflow_provider_snav.api.errors import (
-    SalesNavigatorConfigurationError,
-    SalesNavigatorDestinationError,
-    SalesNavigatorError,
-)
-from airflow_provider_snav.api.interval import given_interval, optional_time, run_interval, windows_of
-from airflow_provider_snav.api.models import (
-    DOCUMENTED_CRM_INSTANCE,
-    Export,
-    ExportKind,
-    ExportType,
-    Slice,
-    contract_urn,
-    crm_instance_urn,
-    is_documented_crm_instance,
-)
-from airflow_provider_snav.api.schemas import Column
-from airflow_provider_snav.api.windows import Span, Time, Window, check_window, to_text
-from airflow_provider_snav.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
-from airflow_provider_snav.operators.association_keys import check_keys, few_enough, keys_of
-from airflow_provider_snav.operators.durable import confirm_try
-from airflow_provider_snav.operators.export_operator import ExportOperator
-from airflow_provider_snav.operators.reporting import before, check_when_read, reporting
-from airflow_provider_snav.operators.watermark import Watermark, check_watermark
-from airflow_provider_snav.storage.paths import check_object, storage_path
-from airflow_provider_snav.storage.staging import open_stage
+from airflow_provider_snav.tasks.association_keys import check_keys, few_enough, keys_of
+from airflow_provider_snav.tasks.failures import before, check_when_read, explaining
+from airflow_provider_snav.tasks.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
+from airflow_provider_snav.tasks.task_state import confirm_try
+from airflow_provider_snav.tasks.watermark import Watermark, check_watermark
 
 
 class SalesNavigatorAnalyticsExportOperator(ExportOperator):
@@ -77,7 +76,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
     :param lag: seconds or a timedelta, how far to look back. LinkedIn refreshes its data once a day, so a day
         avoids data delays.
 
-    All other arguments are those of :class:`~airflow_provider_snav.operators.export_operator.ExportOperator`.
+    All other arguments are those of :class:`~airflow_provider_snav.operators.base.ExportOperator`.
     Returns the Export.
     """
 
@@ -120,12 +119,12 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         if not is_template((self.start_at, self.end_at)):
             self._given_windows()
 
-    def asked(self, context: Context) -> Export:
-        """See :meth:`ExportOperator.asked`."""
+    def build_export(self, context: Context) -> Export:
+        """See :meth:`ExportOperator.build_export`."""
         windows = self._given_windows()
         if not windows:
             interval = run_interval(context, self.window, duration(self.lag, "lag"))
-            windows = windows_of(interval, self.export_type)
+            windows = windows_of(interval, whole_days=self.export_type == ExportType.SEAT)
         return Export(
             kind=ExportKind.ANALYTICS,
             subject=contract_urn(self.contract),
@@ -135,7 +134,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     def _given_windows(self) -> tuple[Window, ...]:
         interval = given_interval(self.start_at, self.end_at)
-        return windows_of(interval, self.export_type) if interval else ()
+        return windows_of(interval, whole_days=self.export_type == ExportType.SEAT) if interval else ()
 
     def check_submittable(self, asked: Export) -> None:
         """See :meth:`ExportOperator.check_submittable`."""
@@ -162,7 +161,7 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         With a watermark, where the very first run begins.
     :param watermark: an asset to keep the watermark in; Airflow 3.3 and later.
 
-    All other arguments are those of :class:`~airflow_provider_snav.operators.export_operator.ExportOperator`.
+    All other arguments are those of :class:`~airflow_provider_snav.operators.base.ExportOperator`.
     Returns the Export.
     """
 
@@ -204,8 +203,8 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
                 " export_start_at for its first run."
             )
 
-    def asked(self, context: Context) -> Export:
-        """See :meth:`ExportOperator.asked`."""
+    def build_export(self, context: Context) -> Export:
+        """See :meth:`ExportOperator.build_export`."""
         urn = crm_instance_urn(self.crm_instance)
         if not is_documented_crm_instance(urn):
             self.log.warning("%s is not of the documented form %s", urn, DOCUMENTED_CRM_INSTANCE)
@@ -250,9 +249,9 @@ class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
-        with reporting(before("Nothing was sent to LinkedIn.")):
+        with explaining(before("Nothing was sent to LinkedIn.")):
             self.check_arguments()
-        with reporting(_read_only), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
+        with explaining(_read_only), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
             contracts = hook.list_contracts(self.reporting_access_only)
         self.log.info(
             "Found %s contracts: %s", len(contracts), ", ".join(each.contract for each in contracts)
@@ -327,14 +326,14 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
-        with reporting(before("Nothing was sent to LinkedIn.")):
+        with explaining(before("Nothing was sent to LinkedIn.")):
             self.check_arguments()
             output = self._output()
             keys = keys_of(self.keys)
             if output is None:
                 keys = few_enough(keys)
             hook = SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping)
-        with reporting(self._fate), hook, self._stopping.stopped_by_interrupt():
+        with explaining(self._fate), hook, self._stopping.stopped_by_interrupt():
             found = hook.iter_profile_associations(keys)
             if output is not None:
                 written = self._write(found, output, context)

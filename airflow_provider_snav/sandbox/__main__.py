@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
-from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.settings import SandboxSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> str | None:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> str | None:
             enforce_scopes=not options.any_token,
             chunked_downloads=options.chunked,
             bulk_bytes=options.bulk_bytes,
-            redirect_uris=tuple(options.redirect_uri or Settings().redirect_uris),
+            redirect_uris=tuple(options.redirect_uri or SandboxSettings().redirect_uris),
             issue_refresh_tokens=options.refresh_tokens,
             member_token_ttl=timedelta(days=options.token_days),
         )
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speed",
         type=float,
-        default=Settings().speed,
+        default=SandboxSettings().speed,
         help="simulated seconds a job lives per second; it hurries jobs only (default: %(default)s,"
         " an analytics export takes 3 seconds)",
     )
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="URL",
         help="an address a member may be sent back to; may be given several times (default:"
-        f" {', '.join(Settings().redirect_uris)})",
+        f" {', '.join(SandboxSettings().redirect_uris)})",
     )
     parser.add_argument(
         "--refresh-tokens", action="store_true", help="give a refresh token along with each member token"

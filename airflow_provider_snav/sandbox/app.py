@@ -35,7 +35,7 @@ from airflow_provider_snav.sandbox.resources import (
 )
 from airflow_provider_snav.sandbox.restli import (
     PROTOCOL_VERSION,
-    Call,
+    ReceivedRequest,
     RestliError,
     check_protocol,
     check_size,
@@ -59,12 +59,14 @@ class Endpoint:
     kind: CallKind
     method: str
     path: re.Pattern[str]
-    answer: Callable[[Backend, Call, str], Response]
+    answer: Callable[[Backend, ReceivedRequest, str], Response]
     scope: Scope | None = None
     restli: bool = True
 
 
-def _of_oauth(answer: Callable[[OAuth, Call], Response]) -> Callable[[Backend, Call, str], Response]:
+def _of_oauth(
+    answer: Callable[[OAuth, ReceivedRequest], Response],
+) -> Callable[[Backend, ReceivedRequest, str], Response]:
     return lambda backend, call, _: answer(backend.oauth, call)
 
 
@@ -157,7 +159,7 @@ class SandboxApp:
         except HangUp:
             await self._drop(call, receive, reset=False)
 
-    def _respond(self, kind: CallKind, call: Call) -> Response | None:
+    def _respond(self, kind: CallKind, call: ReceivedRequest) -> Response | None:
         """The answer, or None for a connection that breaks before it has come."""
         match self._backend.faults.take(kind, Answer, Reset):
             case Reset():
@@ -173,7 +175,7 @@ class SandboxApp:
         response.headers["Date"] = formatdate(self._backend.clock.now() / 1000, usegmt=True)
         return response
 
-    def _answer(self, call: Call) -> Response:
+    def _answer(self, call: ReceivedRequest) -> Response:
         try:
             check_size(call)
             call = untunnel(call)
@@ -189,13 +191,13 @@ class SandboxApp:
             response.headers["X-RestLi-Protocol-Version"] = PROTOCOL_VERSION
         return response
 
-    def _note(self, kind: CallKind, call: Call, response: Response | None) -> None:
+    def _note(self, kind: CallKind, call: ReceivedRequest, response: Response | None) -> None:
         status = response.status_code if response else None
         self._backend.record(kind, status, call)
         query = f"?{call.query}" if call.query and kind not in _QUERY_IS_SECRET else ""
         log.info("%s %s%s: %s", call.method, call.path, query, status or "connection reset")
 
-    async def _drop(self, call: Call, receive: Receive, *, reset: bool) -> None:
+    async def _drop(self, call: ReceivedRequest, receive: Receive, *, reset: bool) -> None:
         self._hang_up(call.client, reset)
         # The server would answer 500 for an application that ends before the connection has.
         await _disconnected(receive)
@@ -206,11 +208,11 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _read(request: Request) -> Call:
+async def _read(request: Request) -> ReceivedRequest:
     headers: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for name, value in request.headers.items():
         headers[name] += (value,)
-    return Call(
+    return ReceivedRequest(
         request.method,
         request.scope["raw_path"].decode("latin-1"),
         request.scope["query_string"].decode("latin-1"),
@@ -224,7 +226,7 @@ def _kind(path: str) -> CallKind:
     return next((one.kind for one in ENDPOINTS if one.path.fullmatch(path)), CallKind.UNKNOWN)
 
 
-def _endpoint(call: Call) -> tuple[Endpoint, str]:
+def _endpoint(call: ReceivedRequest) -> tuple[Endpoint, str]:
     matches = [(one, match) for one in ENDPOINTS if (match := one.path.fullmatch(call.path))]
     if not matches:
         raise RestliError(HTTPStatus.NOT_FOUND, f"Could not find resource {call.path}")

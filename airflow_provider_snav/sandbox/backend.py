@@ -10,8 +10,8 @@ from airflow_provider_snav.sandbox.clock import Clock
 from airflow_provider_snav.sandbox.faults import CallKind, FaultQueue
 from airflow_provider_snav.sandbox.jobs import JobStore
 from airflow_provider_snav.sandbox.oauth import OAuth
-from airflow_provider_snav.sandbox.restli import Call
-from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.restli import ReceivedRequest
+from airflow_provider_snav.sandbox.settings import SandboxSettings
 from airflow_provider_snav.sandbox.tokens import TokenStore
 
 
@@ -40,7 +40,7 @@ class Backend:
     :param other_origin: another one; a token for the first must not come here.
     """
 
-    def __init__(self, origin: str, other_origin: str, settings: Settings, clock: Clock) -> None:
+    def __init__(self, origin: str, other_origin: str, settings: SandboxSettings, clock: Clock) -> None:
         self.origin = origin
         self.other_origin = other_origin
         self.settings = settings
@@ -52,7 +52,7 @@ class Backend:
         self._lock = threading.Lock()
         self._records: list[RequestRecord] = []
 
-    def record(self, kind: CallKind, status: int | None, call: Call) -> None:
+    def record(self, kind: CallKind, status: int | None, call: ReceivedRequest) -> None:
         record = RequestRecord(
             kind, status, self.clock.now(), call.method, call.path, call.query, call.headers, call.body
         )

@@ -66,7 +66,7 @@ class Action(StrEnum):
 class CsvFile:
     """One file of an export, its size and rows known before a byte of it is sent.
 
-    With ``Settings.bulk_bytes`` the rows of ``head`` are followed by ``block``, over and over: rows
+    With ``SandboxSettings.bulk_bytes`` the rows of ``head`` are followed by ``block``, over and over: rows
     with commas, quotes and newlines in a quoted field, the same ones each time. That keeps no
     promise about instants or unique ids; it is there to measure how fast a file is read.
     """

@@ -13,7 +13,7 @@ from airflow_provider_snav.sandbox.backend import Backend
 from airflow_provider_snav.sandbox.data import Action, CsvFile
 from airflow_provider_snav.sandbox.faults import CallKind, Cut, Gzipped, Redirect, Zeroed
 from airflow_provider_snav.sandbox.jobs import Lease
-from airflow_provider_snav.sandbox.restli import Call, bad_request
+from airflow_provider_snav.sandbox.restli import ReceivedRequest, bad_request
 from airflow_provider_snav.sandbox.tokens import Scope
 
 TOKEN_PARAMETER = "x-li-ambry-ep"
@@ -23,7 +23,7 @@ class HangUp(Exception):  # noqa: N818 - not an error, an order
     """The connection is to be closed in the middle of an answer."""
 
 
-def download(backend: Backend, call: Call, _: str) -> Response:
+def download(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``GET {downloadUrl}`` (exporting-user-activity, crm-data-validation-export)."""
     # Before the lease: to a stranger, a URL that is unknown must look like any other.
     backend.tokens.authenticate(call)
@@ -38,7 +38,7 @@ def download(backend: Backend, call: Call, _: str) -> Response:
     return _file(backend, lease)
 
 
-def signed_download(backend: Backend, call: Call, _: str) -> Response:
+def signed_download(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """Where `Redirect` leads: as at any signed URL of an object store, a bearer token is an error here."""
     if "authorization" in call.headers:
         raise bad_request("This URL is signed; it takes no Authorization header")

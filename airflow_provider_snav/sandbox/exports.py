@@ -14,7 +14,7 @@ from airflow_provider_snav.sandbox.data import Action
 from airflow_provider_snav.sandbox.downloads import TOKEN_PARAMETER
 from airflow_provider_snav.sandbox.faults import CallKind, ExpiredUrl, StatusFields, WrongRowCount
 from airflow_provider_snav.sandbox.jobs import COMPLETED, ENQUEUED, MAX_AGE_MS, Job, Lease
-from airflow_provider_snav.sandbox.restli import Call, RestliError, bad_request, decode, invalid
+from airflow_provider_snav.sandbox.restli import ReceivedRequest, RestliError, bad_request, decode, invalid
 
 MIN_WINDOW_MS = HOUR_MS
 MAX_WINDOW_MS = 90 * DAY_MS
@@ -25,7 +25,7 @@ _CRM_INSTANCE = re.compile(r"urn:li:crmInstance:\([^(),%]+,[^(),%]+\)")
 _ANALYTICS_ACTIONS = frozenset({Action.ACTIVITY, Action.SEAT, Action.ACTIVITY_OUTCOME})
 
 
-def create_analytics_job(backend: Backend, call: Call, _: str) -> Response:
+def create_analytics_job(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``POST /salesAnalyticsExportJobs?action=…`` (sales-analytics-export-jobs)."""
     action = call.parameters("action")["action"]
     if action not in _ANALYTICS_ACTIONS:
@@ -45,7 +45,7 @@ def create_analytics_job(backend: Backend, call: Call, _: str) -> Response:
     return JSONResponse({"value": {"id": job.job_id, "status": ENQUEUED}})
 
 
-def analytics_job_status(backend: Backend, call: Call, job_id: str) -> Response:
+def analytics_job_status(backend: Backend, call: ReceivedRequest, job_id: str) -> Response:
     """``GET /salesAnalyticsExportJobs/{jobId}?contract=…``: the bare job (sales-analytics-export-jobs)."""
     contract = _urn(call.parameters("contract")["contract"], "contract", _CONTRACT)
     job, status = backend.jobs.poll(job_id, contract, crm=False)
@@ -58,7 +58,7 @@ def analytics_job_status(backend: Backend, call: Call, job_id: str) -> Response:
     return _job_answer(backend, answer)
 
 
-def create_crm_job(backend: Backend, call: Call, _: str) -> Response:
+def create_crm_job(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``POST /crmDataValidationExportJobs?crmInstanceId=…`` (crm-data-validation-export).
 
     The documents do not say what a missing ``exportStartAt`` means; here, as in the sample, 30 days back.
@@ -78,7 +78,7 @@ def create_crm_job(backend: Backend, call: Call, _: str) -> Response:
     )
 
 
-def crm_job_status(backend: Backend, call: Call, job_id: str) -> Response:
+def crm_job_status(backend: Backend, call: ReceivedRequest, job_id: str) -> Response:
     """``GET /crmDataValidationExportJobs/{jobId}?crmInstanceId=…`` (crm-data-validation-export)."""
     job, status = backend.jobs.poll(job_id, _crm_instance(backend, call), crm=True)
     answer: dict[str, object] = {
@@ -121,7 +121,7 @@ def _check_reporting_access(backend: Backend, contract: str) -> None:
         raise RestliError(HTTPStatus.FORBIDDEN, message, 100)
 
 
-def _crm_instance(backend: Backend, call: Call) -> str:
+def _crm_instance(backend: Backend, call: ReceivedRequest) -> str:
     crm_instance = _urn(call.parameters("crmInstanceId")["crmInstanceId"], "crmInstanceId", _CRM_INSTANCE)
     if crm_instance not in backend.settings.crm_instances:
         message = f"The application has no access to {crm_instance}"

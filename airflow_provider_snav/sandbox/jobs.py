@@ -13,7 +13,7 @@ from itertools import count
 from airflow_provider_snav.sandbox.clock import DAY_MS, MILLISECOND, Clock
 from airflow_provider_snav.sandbox.data import Action, CsvFile, files
 from airflow_provider_snav.sandbox.restli import RestliError
-from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.settings import SandboxSettings
 
 ENQUEUED = "ENQUEUED"
 PROCESSING = "PROCESSING"
@@ -51,7 +51,7 @@ class Lease:
 class JobStore:
     """The jobs of a sandbox. Thread-safe."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: SandboxSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()

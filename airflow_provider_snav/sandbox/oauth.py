@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_provider_snav.sandbox.clock import MILLISECOND, Clock
-from airflow_provider_snav.sandbox.restli import Call
-from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.restli import ReceivedRequest
+from airflow_provider_snav.sandbox.settings import SandboxSettings
 from airflow_provider_snav.sandbox.tokens import (
     APPLICATION_SCOPES,
     MEMBER_SCOPES,
@@ -86,7 +86,7 @@ class _Code:
 class OAuth:
     """The OAuth endpoints of a sandbox and its one application. Thread-safe."""
 
-    def __init__(self, settings: Settings, clock: Clock, tokens: TokenStore) -> None:
+    def __init__(self, settings: SandboxSettings, clock: Clock, tokens: TokenStore) -> None:
         self._settings = settings
         self._clock = clock
         self._tokens = tokens
@@ -100,7 +100,7 @@ class OAuth:
             self._codes.clear()
             self._consented = MEMBER_SCOPES
 
-    def ask(self, call: Call) -> Response:
+    def ask(self, call: ReceivedRequest) -> Response:
         """``GET /oauth/v2/authorization``: the page on which the member allows or denies.
 
         :raises ConsentError: the request names no application, or an address that is not registered.
@@ -119,7 +119,7 @@ class OAuth:
         )
         return HTMLResponse(_PAGE.format(body=body))
 
-    def decide(self, call: Call) -> Response:
+    def decide(self, call: ReceivedRequest) -> Response:
         """``POST /oauth/v2/authorization``: a button of that page; how LinkedIn's own works is unknown."""
         consent = self._consent(call)
         if isinstance(consent, Response):
@@ -133,7 +133,7 @@ class OAuth:
             self._codes[code] = _Code(consent, self._clock.now() + _CODE_TTL // MILLISECOND)
         return consent.sent_back(code=code)
 
-    def exchange(self, call: Call) -> Response:
+    def exchange(self, call: ReceivedRequest) -> Response:
         """``POST /oauth/v2/accessToken``.
 
         :raises OAuthError: with the documented status and error of whatever is wrong.
@@ -149,7 +149,7 @@ class OAuth:
                 return JSONResponse(self._first_token(form))
         raise _invalid_request("The grant_type is missing or not supported")
 
-    def introspect(self, call: Call) -> Response:
+    def introspect(self, call: ReceivedRequest) -> Response:
         """``POST /oauth/v2/introspectToken``.
 
         :raises OAuthError: 400 for an unknown client id or token, 401 for a wrong secret; LinkedIn documents
@@ -178,7 +178,7 @@ class OAuth:
             }
         )
 
-    def _consent(self, call: Call) -> _Consent | Response:
+    def _consent(self, call: ReceivedRequest) -> _Consent | Response:
         """What is asked for, or the answer the application gets at once."""
         pairs = parse_qsl(call.query, keep_blank_values=True)
         asked = dict(pairs)
@@ -255,7 +255,7 @@ class OAuth:
         }
 
 
-def _form(call: Call) -> dict[str, str]:
+def _form(call: ReceivedRequest) -> dict[str, str]:
     if call.content_type() != "application/x-www-form-urlencoded":
         raise _invalid_request("Content-Type must be application/x-www-form-urlencoded")
     return dict(parse_qsl(call.body.decode("latin-1")))

@@ -11,14 +11,14 @@ from starlette.responses import JSONResponse, Response
 
 from airflow_provider_snav.sandbox.backend import Backend
 from airflow_provider_snav.sandbox.restli import (
-    Call,
+    ReceivedRequest,
     RestliError,
     decode_list_of_maps,
     decode_map,
     encode_map_reduced,
     invalid,
 )
-from airflow_provider_snav.sandbox.settings import Contract
+from airflow_provider_snav.sandbox.settings import SandboxContract
 from airflow_provider_snav.sandbox.tokens import Scope
 
 NO_MATCH = "no-match"
@@ -30,7 +30,7 @@ _KEY_FIELDS = {"instanceId", "partner", "recordId"}
 _SALES_TOKEN_TTL = timedelta(minutes=30)
 
 
-def contracts(backend: Backend, call: Call, _: str) -> Response:
+def contracts(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``GET /salesContracts?q=contractsByMember``, with Rest.li's paging by ``start`` and ``count``."""
     parameters = call.parameters("q", optional=("start", "count"))
     _check_finder(parameters["q"], "contractsByMember")
@@ -49,7 +49,7 @@ def contracts(backend: Backend, call: Call, _: str) -> Response:
     )
 
 
-def sales_access_tokens(backend: Backend, call: Call, _: str) -> Response:
+def sales_access_tokens(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``GET /salesAccessTokens?q=viewerAndDeveloperApp`` (sales-access-tokens).
 
     ``expiryTime`` is in seconds, alone among the times of this API.
@@ -65,7 +65,7 @@ def sales_access_tokens(backend: Backend, call: Call, _: str) -> Response:
     )
 
 
-def association(backend: Backend, call: Call, raw_key: str) -> Response:
+def association(backend: Backend, call: ReceivedRequest, raw_key: str) -> Response:
     """``GET /salesNavigatorProfileAssociations/(instanceId:…,partner:…,recordId:…)``.
 
     Every record has a match, but one whose ``recordId`` begins with ``no-match``, ``absent`` or
@@ -78,7 +78,7 @@ def association(backend: Backend, call: Call, raw_key: str) -> Response:
     return JSONResponse(found)
 
 
-def batch_associations(backend: Backend, call: Call, _: str) -> Response:
+def batch_associations(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``GET /salesNavigatorProfileAssociations?ids=List((…),(…))``.
 
     A key of the answer has its fields in another order than asked, as the example in the
@@ -128,7 +128,7 @@ def _key(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
-def _contract(contract: Contract) -> dict[str, object]:
+def _contract(contract: SandboxContract) -> dict[str, object]:
     description = {} if contract.description is None else {"description": contract.description}
     return {
         "contract": contract.contract,

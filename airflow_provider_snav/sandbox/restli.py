@@ -63,7 +63,7 @@ def request_ids() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ReceivedRequest:
     """One request, raw: percent-encoding is as it came, header names are in lower case.
 
     Query, headers and body may hold secrets and are left out of ``repr``.
@@ -114,7 +114,7 @@ class Call:
         return content
 
 
-def check_size(call: Call) -> None:
+def check_size(call: ReceivedRequest) -> None:
     """The limits of LinkedIn's page on query tunnelling (414), and a POST of unknown length (411)."""
     url = len(call.path) + 1 + len(call.query)
     headers = sum(len(name) + len(value) for name, values in call.headers.items() for value in values)
@@ -130,7 +130,7 @@ def check_size(call: Call) -> None:
         raise RestliError(HTTPStatus.LENGTH_REQUIRED, "A POST request needs a Content-Length")
 
 
-def untunnel(call: Call) -> Call:
+def untunnel(call: ReceivedRequest) -> ReceivedRequest:
     """A GET whose query travelled in the body of a POST, as the GET it stands for."""
     if "x-http-method-override" not in call.headers:
         return call
@@ -143,7 +143,7 @@ def untunnel(call: Call) -> Call:
     return replace(call, method="GET", query=call.body.decode("latin-1"), body=b"")
 
 
-def check_protocol(call: Call) -> None:
+def check_protocol(call: ReceivedRequest) -> None:
     """Without this header LinkedIn reads a request as Rest.li 1.0 (protocol-version)."""
     if call.header("x-restli-protocol-version") != PROTOCOL_VERSION:
         raise bad_request("Header X-RestLi-Protocol-Version must be 2.0.0")

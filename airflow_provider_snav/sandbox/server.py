@@ -21,7 +21,7 @@ from airflow_provider_snav.sandbox.clock import Clock
 from airflow_provider_snav.sandbox.data import CsvFile
 from airflow_provider_snav.sandbox.faults import CallKind, Fault
 from airflow_provider_snav.sandbox.jobs import Job
-from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.settings import SandboxSettings
 from airflow_provider_snav.sandbox.tokens import MEMBER_SCOPES, Scope
 
 HOST = "127.0.0.1"
@@ -42,7 +42,7 @@ class Sandbox:
 
     :param port: where to listen; 0 takes a free port.
     :param clock: where the real time comes from, in epoch seconds.
-    :param settings: fields of `Settings`; those not named keep their defaults.
+    :param settings: fields of `SandboxSettings`; those not named keep their defaults.
     :ivar base_url: the API's base, without a slash at the end.
     :ivar token_url: the OAuth token endpoint.
     :ivar authorization_url: the page on which the member consents.
@@ -53,7 +53,7 @@ class Sandbox:
     """
 
     def __init__(self, port: int = 0, *, clock: Callable[[], float] = time.time, **settings: Any) -> None:
-        chosen = Settings(**settings)
+        chosen = SandboxSettings(**settings)
         self._socket = _listen(port)
         self.port: int = self._socket.getsockname()[1]
         origin = f"http://{HOST}:{self.port}"
@@ -78,7 +78,7 @@ class Sandbox:
         self._thread.join()
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> SandboxSettings:
         """Its fields may be changed while the sandbox runs."""
         return self._backend.settings
 
@@ -175,7 +175,7 @@ class Sandbox:
     def reset(self) -> None:
         """Forget requests, jobs, scripts, faults and all tokens but ``access_token``, which is valid again.
 
-        Settings and clock stay as they are.
+        SandboxSettings and clock stay as they are.
         """
         self._backend.reset()
 

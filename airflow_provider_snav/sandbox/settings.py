@@ -8,7 +8,7 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class SandboxContract:
     """One element of ``salesContracts`` (sales-contracts, quoted in exporting-user-activity)."""
 
     contract: str
@@ -18,16 +18,16 @@ class Contract:
 
 
 DEFAULT_CONTRACTS = (
-    Contract("urn:li:contract:123456", "Northwind Sales", "All regions"),
-    Contract("urn:li:contract:234567", "Northwind Partners"),
-    Contract("urn:li:contract:345678", "Northwind Recruiting", has_reporting_access=False),
+    SandboxContract("urn:li:contract:123456", "Northwind Sales", "All regions"),
+    SandboxContract("urn:li:contract:234567", "Northwind Partners"),
+    SandboxContract("urn:li:contract:345678", "Northwind Recruiting", has_reporting_access=False),
 )
 DEFAULT_CRM_INSTANCES = ("urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)",)
 
 
 @dataclass(kw_only=True, slots=True)
-class Settings:
-    """Settings of a sandbox. They are read at every call, so a test may change them on the way.
+class SandboxSettings:
+    """SandboxSettings of a sandbox. They are read at every call, so a test may change them on the way.
 
     :param speed: simulated seconds a job lives per real second. It hurries the processing of jobs and
         nothing else: export windows, tokens and download URLs follow the real clock.
@@ -63,7 +63,7 @@ class Settings:
     one_export_at_a_time: bool = True
     job_ttl: timedelta = timedelta(days=7)
 
-    contracts: Sequence[Contract] = DEFAULT_CONTRACTS
+    contracts: Sequence[SandboxContract] = DEFAULT_CONTRACTS
     crm_instances: Sequence[str] = DEFAULT_CRM_INSTANCES
     next_links: bool = False
 

@@ -10,8 +10,8 @@ from enum import StrEnum
 from http import HTTPStatus
 
 from airflow_provider_snav.sandbox.clock import MILLISECOND, Clock
-from airflow_provider_snav.sandbox.restli import Call, RestliError
-from airflow_provider_snav.sandbox.settings import Settings
+from airflow_provider_snav.sandbox.restli import ReceivedRequest, RestliError
+from airflow_provider_snav.sandbox.settings import SandboxSettings
 
 
 def opaque() -> str:
@@ -33,7 +33,7 @@ APPLICATION_SCOPES = frozenset({Scope.VALIDATION, Scope.PROFILES})
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class IssuedToken:
     """What one access token allows, from when until when (epoch ms)."""
 
     scopes: frozenset[Scope]
@@ -63,13 +63,13 @@ class Client:
 class TokenStore:
     """The access tokens of a sandbox. Thread-safe."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: SandboxSettings, clock: Clock) -> None:
         self.client = Client()
         self.access_token = opaque()
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
-        self._grants: dict[str, Grant] = {}
+        self._grants: dict[str, IssuedToken] = {}
         self.restore()
 
     def restore(self) -> None:
@@ -94,7 +94,7 @@ class TokenStore:
                 if grant.is_member:
                     self._grants[token] = replace(grant, revoked=True)
 
-    def find(self, token: str) -> Grant | None:
+    def find(self, token: str) -> IssuedToken | None:
         """The grant behind a token, None for one that was never issued."""
         with self._lock:
             return self._grants.get(token)
@@ -104,7 +104,7 @@ class TokenStore:
         with self._lock:
             return datetime.fromtimestamp(self._grants[token].expires_at // 1000, UTC)
 
-    def authenticate(self, call: Call) -> Grant:
+    def authenticate(self, call: ReceivedRequest) -> IssuedToken:
         """The grant behind a call's token.
 
         :raises RestliError: 401, with the serviceErrorCode LinkedIn answers in each case.
@@ -124,7 +124,7 @@ class TokenStore:
                 raise RestliError(HTTPStatus.UNAUTHORIZED, "The token used in the request has expired", 65602)
         return grant
 
-    def authorize(self, call: Call, scope: Scope) -> None:
+    def authorize(self, call: ReceivedRequest, scope: Scope) -> None:
         """Let a call through whose token has this scope.
 
         :raises RestliError: 401 without a valid token, 403 with one that lacks the scope.
@@ -134,6 +134,6 @@ class TokenStore:
             message = f"Not enough permissions to access: {call.method} {call.path}"
             raise RestliError(HTTPStatus.FORBIDDEN, message, 100)
 
-    def _grant(self, scopes: frozenset[Scope], ttl: timedelta) -> Grant:
+    def _grant(self, scopes: frozenset[Scope], ttl: timedelta) -> IssuedToken:
         now = self._clock.now()
-        return Grant(scopes, now, now + ttl // MILLISECOND)
+        return IssuedToken(scopes, now, now + ttl // MILLISECOND)

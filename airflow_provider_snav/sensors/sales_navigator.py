@@ -19,18 +19,18 @@ from airflow_provider_snav._compat import (
 )
 from airflow_provider_snav._guide import see
 from airflow_provider_snav._stopping import Stoppable
-from airflow_provider_snav.api.arguments import check_arguments, connection_id, switch
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorError,
     SalesNavigatorExportFailedError,
     SalesNavigatorNotFoundError,
 )
-from airflow_provider_snav.api.export_plan import NO_REMEDIES, Done, next_step
-from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import Outcome, Report, look, timed_out
-from airflow_provider_snav.operators.reporting import check_when_read, reporting
-from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
+from airflow_provider_snav.exports.export import Export
+from airflow_provider_snav.exports.plan import NO_REMEDIES, Done, next_step
+from airflow_provider_snav.exports.polling import Outcome, PollReport, PollSchedule, look, timed_out
+from airflow_provider_snav.tasks.arguments import check_arguments, connection_id, switch
+from airflow_provider_snav.tasks.failures import check_when_read, explaining
+from airflow_provider_snav.tasks.waiting import poll_on_worker, trigger_for, write_findings
 
 _ADVICE = (
     "The sensor applies no remedy and LinkedIn does not run a failed job again: clear the export task, and"
@@ -89,7 +89,7 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait here, or in the triggerer if the jobs are not completed yet."""
-        with self._lenient(), reporting(_consequence):
+        with self._lenient(), explaining(_consequence):
             self.check_arguments()
         if not self.deferrable:
             return super().execute(context)
@@ -105,7 +105,7 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 
-        with reporting(_consequence), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
+        with explaining(_consequence), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
             export = Export.from_json(self.export)
             if len(export.job_ids) < len(export.slices):
                 raise SalesNavigatorConfigurationError(
@@ -115,20 +115,19 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
             warn_before_expiry(hook, export, self.log)
             # Deferred, the trigger writes that a job waits for its turn.
             told_to_wait = set(export.job_ids) if self.deferrable else self._told_to_wait
-            report = Report(export, now(), told_to_wait=told_to_wait)
-            answers = poll_on_worker(look(report), export, hook, self.log)
+            report = PollReport(export, now(), told_to_wait=told_to_wait)
+            problems = poll_on_worker(look(report, now), export, hook, self.log)
             write_findings(report, self.log)
-            if report.outcome is Outcome.POLL_FAILED and isinstance(answers[-1].result, SalesNavigatorError):
-                raise answers[-1].result
-            export = report.export
-            self.export = export.to_json()
-            done = isinstance(next_step(export, NO_REMEDIES, now()).step, Done)
+            if report.outcome is Outcome.POLL_FAILED:
+                raise problems[-1]
+            self.export = report.export.to_json()
+            done = _is_done(report.export)
             return PokeReturnValue(is_done=done, xcom_value=self.export if done else None)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Go on where the trigger stopped waiting."""
-        with reporting(_consequence):
-            report = Report.from_event(event)
+        with explaining(_consequence):
+            report = PollReport.from_event(event)
         self.log.info("The trigger waited: %s", report.post_mortem())
         write_findings(report, self.log)
         self.export = report.export.to_json()
@@ -150,7 +149,7 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         seconds: float = super()._get_next_poke_interval(*args)
         if self.reschedule:
             return seconds
-        with reporting(_consequence):
+        with explaining(_consequence):
             self._stopping.sleep(seconds)
         return 0.0
 
@@ -165,27 +164,29 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
             raise
 
     def _defer(self, export: Export, deadline: dt.datetime) -> NoReturn:
-        from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
-
         interval = max(self.poke_interval, _SHORTEST_INTERVAL)
         slowest = self.max_wait.total_seconds() if self.exponential_backoff and self.max_wait else interval
-        self.defer(
-            trigger=SalesNavigatorExportTrigger(
-                export=export.to_json(),
-                max_running=NO_REMEDIES.max_running,
-                poll_interval=interval,
-                max_poll_interval=max(interval, slowest),
-                deadline=deadline.timestamp(),
-                snav_conn_id=self.snav_conn_id,
-            ),
-            method_name="execute_complete",
+        trigger = trigger_for(
+            export,
+            max_running=NO_REMEDIES.max_running,
+            schedule=PollSchedule(interval, max(interval, slowest)),
+            deadline=deadline,
+            snav_conn_id=self.snav_conn_id,
         )
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+
+def _is_done(export: Export) -> bool:
+    try:
+        return isinstance(next_step(export, NO_REMEDIES, now()).step, Done)
+    except SalesNavigatorExportFailedError as error:
+        # A retry would ask about the same job, which stays failed.
+        error.retryable = False
+        raise
 
 
 def _consequence(error: SalesNavigatorError) -> str:
     if isinstance(error, SalesNavigatorExportFailedError):
-        # A retry would ask about the same job, which stays failed.
-        error.retryable = False
         return _ADVICE
     if isinstance(error, SalesNavigatorNotFoundError):
         return "LinkedIn no longer knows the job: clear the export task."

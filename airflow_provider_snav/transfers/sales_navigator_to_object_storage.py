@@ -10,7 +10,15 @@ from uuid import uuid4
 
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
 from airflow_provider_snav._stopping import Stoppable
-from airflow_provider_snav.api.arguments import (
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.windows import to_text
+from airflow_provider_snav.exports.export import Export
+from airflow_provider_snav.landing.formats import check_format
+from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
+from airflow_provider_snav.landing.privacy import check_columns, check_rules, rules_for
+from airflow_provider_snav.storage.paths import check_place, storage_path
+from airflow_provider_snav.storage.staging import uri_of
+from airflow_provider_snav.tasks.arguments import (
     Checks,
     check_arguments,
     connection_id,
@@ -20,18 +28,10 @@ from airflow_provider_snav.api.arguments import (
     switch,
     whole_number,
 )
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.models import Export, ExportKind
-from airflow_provider_snav.api.windows import to_text
-from airflow_provider_snav.landing.formats import check_format
-from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
-from airflow_provider_snav.landing.privacy import check_columns, check_rules, rules_for
-from airflow_provider_snav.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
-from airflow_provider_snav.operators.durable import confirm_try
-from airflow_provider_snav.operators.reporting import before, check_when_read, reporting
-from airflow_provider_snav.operators.watermark import Watermark, check_watermark
-from airflow_provider_snav.storage.paths import check_place, storage_path
-from airflow_provider_snav.storage.staging import uri_of
+from airflow_provider_snav.tasks.failures import before, check_when_read, explaining
+from airflow_provider_snav.tasks.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
+from airflow_provider_snav.tasks.task_state import confirm_try
+from airflow_provider_snav.tasks.watermark import Watermark, check_watermark
 
 if TYPE_CHECKING:
     from airflow_provider_snav.landing.plan import LandedFile, Terms
@@ -179,7 +179,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.landing.land import Landing
 
-        with reporting(before("Nothing was downloaded.")):
+        with explaining(before("Nothing was downloaded.")):
             self.check_arguments()
             export = Export.from_json(self.export)
             terms = self._terms(export, context)
@@ -188,7 +188,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
             folder = storage_path(self.destination, "destination", self.object_storage_conn_id)
             confirm = partial(confirm_try, context, self._stopping)
             landing = Landing(hook, export, folder, terms, self._stopping, self.log, confirm)
-        with reporting(landing.fate), hook:
+        with explaining(landing.fate), hook:
             files = landing.run(lambda: self._move(watermark, export, landing.next_export_start_at))
         for file in files:
             self.log.info(
@@ -210,7 +210,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     def _watermark(self, export: Export, context: Context) -> Watermark | None:
         if self.watermark is None:
             return None
-        if export.kind is not ExportKind.CRM_VALIDATION:
+        if not export.rules.is_open_ended:
             raise SalesNavigatorConfigurationError(
                 "watermark is for CRM validation exports; analytics exports have a window of their own."
             )

@@ -5,12 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.steps import Finished, resume
-from airflow_provider_snav.api.wire import NeedToken, NoAnswer, Request, Response, Sleep, Token
+from airflow_provider_snav.api.messages import (
+    NeedToken,
+    NoAnswer,
+    Reply,
+    Request,
+    Response,
+    Sleep,
+    Step,
+    Token,
+    drive,
+)
+from airflow_provider_snav.exports.export import Export
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 TOKEN = Token("AQX-connection-token")
@@ -20,6 +30,12 @@ def answer(status: int = 200, body: Any = None, **headers: str) -> Response:
     """An answer with a JSON body, or with one that is none (bytes). Header names have _ for -."""
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return Response(status, {name.replace("_", "-"): text for name, text in headers.items()}, content, NOW)
+
+
+def changed(export: Export, index: int, **changes: Any) -> Export:
+    """The export with other values in one of its slices."""
+    part = export.slices[index]
+    return export.with_slice(part, replace(part, **changes))
 
 
 @dataclass
@@ -59,20 +75,25 @@ def play(
     """
     played = Played()
     script, supply = iter(replies), iter(tokens)
-    reply: Any = None
+
+    def perform(step: Step) -> Reply:
+        played.asked.append(step)
+        reply: Reply = None
+        match step:
+            case Request():
+                reply = next(script, None)
+                assert reply, f"request {len(played.requests)} was one too many"
+            case NeedToken():
+                token = next(supply, None)
+                assert token, f"token {len(played.needs)} was one too many"
+                if isinstance(token, SalesNavigatorError):
+                    raise token
+                # As the cache does: there is no other token than the refused one.
+                reply = None if token == step.refused else token
+        return reply
+
     try:
-        while not isinstance(step := resume(steps, reply), Finished):
-            played.asked.append(step)
-            match step:
-                case Request():
-                    reply = next(script, None)
-                    assert reply, f"request {len(played.requests)} was one too many"
-                case NeedToken():
-                    reply = next(supply, None)
-                    assert reply, f"token {len(played.needs)} was one too many"
-                case Sleep():
-                    reply = None
-        played.result = step.value
+        played.result = drive(steps, perform)
     except SalesNavigatorError as error:
         played.error = error
     if isinstance(replies, list):

@@ -25,18 +25,12 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorServerError,
 )
 from airflow_provider_snav.api.exchange import RetryPolicy, exchange
-from airflow_provider_snav.api.models import (
-    Contract,
-    Export,
-    ExportJob,
-    ExportKind,
-    ExportType,
-    SalesAccessToken,
-    Slice,
-)
+from airflow_provider_snav.api.messages import Call, Credential
+from airflow_provider_snav.api.models import Contract, ExportJob, ExportType, SalesAccessToken
 from airflow_provider_snav.api.restli import encode, encode_query
 from airflow_provider_snav.api.windows import from_ms
-from airflow_provider_snav.api.wire import Call, Credential
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
 
 CONTRACT = "urn:li:contract:123456"
 CRM = "urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)"
@@ -128,7 +122,7 @@ VALIDATION = Export(ExportKind.CRM_VALIDATION, CRM, None, (Slice(START, job_id=1
             id="associations",
         ),
         pytest.param(
-            calls.create_job(ANALYTICS, ANALYTICS.slices[0]),
+            ANALYTICS.create_job(ANALYTICS.slices[0]),
             "POST",
             "/salesAnalyticsExportJobs?action=exportSeatData",
             {"contract": CONTRACT, "startAt": 1538432171000, "endAt": 1538518571000},
@@ -136,7 +130,7 @@ VALIDATION = Export(ExportKind.CRM_VALIDATION, CRM, None, (Slice(START, job_id=1
             id="slice-of-an-analytics-export",
         ),
         pytest.param(
-            calls.get_job(ANALYTICS, ANALYTICS.slices[0]),
+            ANALYTICS.get_job(ANALYTICS.slices[0]),
             "GET",
             "/salesAnalyticsExportJobs/7?contract=urn%3Ali%3Acontract%3A123456",
             None,
@@ -144,7 +138,7 @@ VALIDATION = Export(ExportKind.CRM_VALIDATION, CRM, None, (Slice(START, job_id=1
             id="status-of-an-analytics-slice",
         ),
         pytest.param(
-            calls.create_job(VALIDATION, VALIDATION.slices[0]),
+            VALIDATION.create_job(VALIDATION.slices[0]),
             "POST",
             f"/crmDataValidationExportJobs?crmInstanceId={ENCODED_CRM}",
             {"exportStartAt": 1538432171000},
@@ -152,7 +146,7 @@ VALIDATION = Export(ExportKind.CRM_VALIDATION, CRM, None, (Slice(START, job_id=1
             id="slice-of-a-crm-export",
         ),
         pytest.param(
-            calls.get_job(VALIDATION, VALIDATION.slices[0]),
+            VALIDATION.get_job(VALIDATION.slices[0]),
             "GET",
             f"/crmDataValidationExportJobs/148?crmInstanceId={ENCODED_CRM}",
             None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_snav.api.contracts import ContractsPage, read_pages
+from airflow_provider_snav.api.contracts import ContractsPage, ContractsPaginator
 from airflow_provider_snav.api.errors import SalesNavigatorServerError
 
 Answers = Callable[[int], Any]
@@ -22,21 +22,12 @@ def contracts(numbers: Any) -> list[dict[str, Any]]:
 
 def read(answers: Answers) -> tuple[list[int], int, int]:
     """The contracts a server's pages hold, how many it says there are, and how many pages were read."""
-    asked = 0
-
-    def page_of(query: str) -> Generator[Any, Any, ContractsPage]:
-        nonlocal asked
+    pages, asked = ContractsPaginator(), 0
+    while query := pages.next_query:
         asked += 1
         start = int(dict(parse_qsl(query)).get("start", 0))
-        return ContractsPage.from_wire(answers(start), start)
-        yield  # it asks nobody
-
-    try:
-        next(read_pages(page_of))
-    except StopIteration as end:
-        found, total = end.value
-        return [int(each.contract.rpartition(":")[2]) for each in found], total, asked
-    raise AssertionError("unreachable")
+        pages.add(ContractsPage.from_wire(answers(start), start))
+    return [int(each.contract.rpartition(":")[2]) for each in pages.contracts], pages.total, asked
 
 
 @given(

@@ -11,11 +11,11 @@ from api_script import answer, play
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.credentials import Grant, Minted, offer
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorCredentialError
 from airflow_provider_snav.api.exchange import RetryPolicy, exchange
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.wire import Credential, Token
+from airflow_provider_snav.api.messages import Credential, Token
 
 FIELDS = {
     "access_token": "the-access-token",
@@ -38,7 +38,7 @@ def _name(fields: dict[str, str | None]) -> str:
 def test_each_combination_of_fields_offers_what_it_can(
     fields: dict[str, str | None], credential: Credential
 ) -> None:
-    settings = Settings(**fields)  # type: ignore[arg-type]
+    settings = ConnectionSettings(**fields)  # type: ignore[arg-type]
     token = fields["access_token"]
     client = bool(fields["client_id"] and fields["client_secret"])
     if credential is Credential.APPLICATION:
@@ -77,11 +77,11 @@ def test_each_combination_of_fields_offers_what_it_can(
 )
 def test_a_missing_credential_names_the_fields_to_fill(credential: Credential, message: str) -> None:
     with pytest.raises(SalesNavigatorCredentialError, match=f"^{re.escape(message)}$"):
-        offer(Settings(), credential)
+        offer(ConnectionSettings(), credential)
 
 
 def test_the_forms_are_those_of_linkedins_oauth_pages() -> None:
-    settings = Settings(**FIELDS, token_url="https://www.linkedin.com/oauth/v2/accessToken")  # type: ignore[arg-type]
+    settings = ConnectionSettings(**FIELDS, token_url="https://www.linkedin.com/oauth/v2/accessToken")  # type: ignore[arg-type]
     forms = {}
     for credential in Credential:
         grant = offer(settings, credential).grant
@@ -99,7 +99,7 @@ def test_the_forms_are_those_of_linkedins_oauth_pages() -> None:
 
 
 def mint(body: object, status: int = 200, credential: Credential = Credential.APPLICATION) -> object:
-    grant = offer(Settings(**FIELDS), credential).grant  # type: ignore[arg-type]
+    grant = offer(ConnectionSettings(**FIELDS), credential).grant  # type: ignore[arg-type]
     assert grant
     played = play(
         exchange(grant.call(), "https://unused", RetryPolicy(tries=1), lambda: 0.5), [answer(status, body)]
@@ -209,15 +209,15 @@ def test_a_token_past_its_end_is_never_good(expires_in: float, age: float) -> No
         assert not Minted("AQ", expires_in).is_good(age)
 
 
-def _key(settings: Settings, credential: Credential = Credential.APPLICATION) -> str:
+def _key(settings: ConnectionSettings, credential: Credential = Credential.APPLICATION) -> str:
     grant = offer(settings, credential).grant
     assert grant
     return grant.key
 
 
 def test_the_key_of_a_grant_is_stable_and_tells_nothing() -> None:
-    settings = Settings(**FIELDS)  # type: ignore[arg-type]
-    assert _key(settings) == _key(Settings(**FIELDS))  # type: ignore[arg-type]
+    settings = ConnectionSettings(**FIELDS)  # type: ignore[arg-type]
+    assert _key(settings) == _key(ConnectionSettings(**FIELDS))  # type: ignore[arg-type]
     assert re.fullmatch("[0-9a-f]{64}", _key(settings))
     form = {"a": "1", "b": "2"}
     assert (
@@ -229,13 +229,13 @@ def test_the_key_of_a_grant_is_stable_and_tells_nothing() -> None:
 @pytest.mark.parametrize("changed", ["client_id", "client_secret", "refresh_token", "token_url"])
 def test_another_connection_has_another_key(changed: str) -> None:
     """Two connections must never serve each other's tokens."""
-    ours, theirs = Settings(**FIELDS), Settings(**{**FIELDS, changed: "https://other"})  # type: ignore[arg-type]
+    ours, theirs = ConnectionSettings(**FIELDS), ConnectionSettings(**{**FIELDS, changed: "https://other"})  # type: ignore[arg-type]
     assert _key(ours, Credential.MEMBER) != _key(theirs, Credential.MEMBER)
     assert _key(ours, Credential.MEMBER) != _key(ours, Credential.APPLICATION)
 
 
 def test_nothing_here_shows_a_secret() -> None:
-    settings = Settings(**FIELDS)  # type: ignore[arg-type]
+    settings = ConnectionSettings(**FIELDS)  # type: ignore[arg-type]
     minted = Minted("the-minted-token", 1800, "the-next-refresh-token")
     offers = [offer(settings, credential) for credential in Credential]
     shown = f"{settings} {minted} {offers} {[made.grant and made.grant.call() for made in offers]}"

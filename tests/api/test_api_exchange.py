@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_snav.api import errors
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.exchange import MAX_REDIRECTS, RetryPolicy, exchange, open_download
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.wire import Call, Credential, NeedToken, NoAnswer, Request, Response, Token
+from airflow_provider_snav.api.messages import Call, Credential, NeedToken, NoAnswer, Request, Response, Token
 
 BASE = "https://api.linkedin.com/v2"
 CALL: Call[Any] = Call(
@@ -630,8 +630,8 @@ FILE = "https://www.linkedin.com/ambry/?x-li-ambry-ep=AQ-1_2"
 CSV = answer(200)
 
 
-def download(replies: Any, tokens: Any = (TOKEN,), settings: Settings | None = None) -> Played:
-    check = (settings or Settings()).check_download
+def download(replies: Any, tokens: Any = (TOKEN,), settings: ConnectionSettings | None = None) -> Played:
+    check = (settings or ConnectionSettings()).check_download
     return play(open_download(FILE, Credential.MEMBER, check, RetryPolicy(), lambda: 0.5), replies, tokens)
 
 
@@ -712,7 +712,11 @@ def test_a_location_without_slashes_is_a_path_on_the_same_host() -> None:
 
 def test_a_download_url_of_another_host_is_not_asked_for() -> None:
     steps = open_download(
-        "https://evil.example/x", Credential.MEMBER, Settings().check_download, RetryPolicy(), lambda: 0.5
+        "https://evil.example/x",
+        Credential.MEMBER,
+        ConnectionSettings().check_download,
+        RetryPolicy(),
+        lambda: 0.5,
     )
     played = play(steps, [])
     assert isinstance(played.error, errors.SalesNavigatorHostError)

@@ -8,11 +8,24 @@ from dataclasses import dataclass, replace
 from itertools import count, cycle, pairwise
 
 import pytest
+from api_script import changed
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_snav.api.errors import SalesNavigatorExportFailedError
-from airflow_provider_snav.api.export_plan import (
+from airflow_provider_snav.api.models import ExportJob, ExportType, JobStatus, has_failed
+from airflow_provider_snav.api.windows import (
+    MILLISECOND,
+    SHORTEST,
+    Window,
+    from_ms,
+    oldest_start,
+    split,
+    to_ms,
+)
+from airflow_provider_snav.exports.export import MAX_SLICES, Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
+from airflow_provider_snav.exports.plan import (
     NO_REMEDIES,
     Done,
     Plan,
@@ -23,24 +36,6 @@ from airflow_provider_snav.api.export_plan import (
     next_step,
     seen,
     submitted,
-)
-from airflow_provider_snav.api.models import (
-    MAX_SLICES,
-    Export,
-    ExportKind,
-    ExportType,
-    JobStatus,
-    Slice,
-    has_failed,
-)
-from airflow_provider_snav.api.windows import (
-    MILLISECOND,
-    SHORTEST,
-    Window,
-    from_ms,
-    oldest_start,
-    split,
-    to_ms,
 )
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
@@ -62,7 +57,7 @@ def export_of(start_at: dt.datetime, until: dt.datetime) -> Export:
 def one(status: str | None, length: dt.timedelta = DAY, attempt: int = 1) -> Export:
     """An export of one slice, whose job 7 has this status."""
     export = export_of(START, START + length)
-    return export.with_slice(0, job_id=7, status=status, attempt=attempt)
+    return changed(export, 0, job_id=7, status=status, attempt=attempt)
 
 
 def many(*statuses: str | None) -> Export:
@@ -102,6 +97,12 @@ class Lived:
     failed: SalesNavigatorExportFailedError | None
 
 
+def submits(plan: Plan) -> list[int]:
+    """The positions of the slices to submit now."""
+    due = plan.step.slices if isinstance(plan.step, Submit) else ()
+    return [plan.export.slices.index(part) for part in due]
+
+
 def live(start_at: dt.datetime, until: dt.datetime, remedies: Remedies, statuses: Iterable[str]) -> Lived:
     """Run an export to its end against a LinkedIn that reports these statuses, poll by poll."""
     export, now, jobs, reported = export_of(start_at, until), NOW, count(1), iter(statuses)
@@ -119,24 +120,24 @@ def live(start_at: dt.datetime, until: dt.datetime, remedies: Remedies, statuses
             case Done():
                 assert export.is_completed
                 return lived
-            case Submit(indexes):
-                assert indexes
-                for index in indexes:
-                    part = export.slices[index]
+            case Submit(slices):
+                assert slices
+                for part in slices:
                     assert part.job_id is None
                     assert part.not_before is None or part.not_before <= now
                     assert part.end_at
                     key = (part.start_at, part.end_at)
                     lived.attempts[key] = lived.attempts.get(key, 0) + 1
                     lived.submissions += 1
-                    export = submitted(export, index, next(jobs), JobStatus.ENQUEUED, now)
-                assert len(list(export.running)) <= remedies.max_running
+                    created = submitted(part, ExportJob(next(jobs), JobStatus.ENQUEUED), now)
+                    export = export.with_slice(part, created)
+                assert len(export.running) <= remedies.max_running
             case Wait(moment):
-                running = list(export.running)
+                running = export.running
                 assert running or moment, "nothing runs and nothing will: this would wait for ever"
                 now = moment if moment and not running else now + dt.timedelta(minutes=1)
-                for index in running:
-                    export = export.with_slice(index, status=next(reported))
+                for part in running:
+                    export = export.with_slice(part, replace(part, status=next(reported)))
 
 
 ANY_STATUS = [*map(str, JobStatus), "ARCHIVED", "FAILED_DUE_TO_BAD_WEATHER"]
@@ -240,7 +241,7 @@ def test_a_window_that_was_too_large_is_halved_and_its_halves_are_submitted(stat
         Slice(START, START + 12 * HOUR - MILLISECOND),
         Slice(START + 12 * HOUR, START + DAY - MILLISECOND),
     )
-    assert plan.step == Submit((0,))
+    assert submits(plan) == [0]
     assert plan.remedies == (f"Job 7 ended with {status}: submitting in two halves.",)
 
 
@@ -268,13 +269,11 @@ def test_below_two_hours_there_is_nothing_left_to_halve(status: JobStatus, retry
 def test_seats_are_halved_between_days_and_no_further_than_a_day() -> None:
     midnight = dt.datetime(2026, 5, 1, tzinfo=dt.UTC)
     seats = replace(export_of(midnight, midnight + 2 * DAY), export_type=ExportType.SEAT)
-    failed = seats.with_slice(0, job_id=7, status=JobStatus.EXCEEDED_FILE_SIZE, attempt=1)
+    failed = changed(seats, 0, job_id=7, status=JobStatus.EXCEEDED_FILE_SIZE, attempt=1)
     halved = next_step(failed, REMEDIES, NOW).export
     assert [part.start_at for part in halved.slices] == [midnight, midnight + DAY]
     with pytest.raises(SalesNavigatorExportFailedError, match="cannot be halved below one day"):
-        next_step(
-            halved.with_slice(1, job_id=8, status=JobStatus.EXCEEDED_FILE_SIZE, attempt=1), REMEDIES, NOW
-        )
+        next_step(changed(halved, 1, job_id=8, status=JobStatus.EXCEEDED_FILE_SIZE, attempt=1), REMEDIES, NOW)
 
 
 def test_halving_can_be_switched_off_and_the_error_says_so() -> None:
@@ -291,12 +290,12 @@ def test_after_a_data_delay_the_same_window_is_submitted_again_later() -> None:
         "Job 7 ended with FAILED_DUE_TO_DATA_DELAY: submitting again, not before 2026-06-15T13:00:00.000Z.",
     )
     assert next_step(plan.export, REMEDIES, later - MILLISECOND).step == Wait(later)
-    assert next_step(plan.export, REMEDIES, later).step == Submit((0,))
+    assert submits(next_step(plan.export, REMEDIES, later)) == [0]
 
 
 def test_after_an_internal_error_the_same_window_is_submitted_again_at_once() -> None:
     plan = next_step(one(JobStatus.INTERNAL_ERROR), REMEDIES, NOW)
-    assert plan.step == Submit((0,))
+    assert submits(plan) == [0]
     assert plan.export.slices == (Slice(START, START + DAY - MILLISECOND, attempt=1),)
     assert plan.remedies == ("Job 7 ended with FAILED_DUE_TO_INTERNAL_ERROR: submitting again.",)
 
@@ -349,37 +348,40 @@ def test_without_remedies_every_failure_is_final(status: JobStatus) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "step"),
+    ("statuses", "indexes"),
     [
-        ((None, None, None), Submit((0,))),
-        (("COMPLETED", None, None), Submit((1,))),
-        (("ENQUEUED", None), Wait(None)),
-        (("COMPLETED", "ARCHIVED", None), Wait(None)),
+        ((None, None, None), [0]),
+        (("COMPLETED", None, None), [1]),
+        (("ENQUEUED", None), []),
+        (("COMPLETED", "ARCHIVED", None), []),
         # 0.1.0 had three jobs at LinkedIn at once.
-        (("ENQUEUED", "PROCESSING", "ENQUEUED", None), Wait(None)),
+        (("ENQUEUED", "PROCESSING", "ENQUEUED", None), []),
     ],
 )
 def test_an_export_has_one_job_at_linkedin_at_a_time(
-    statuses: tuple[str | None, ...], step: Submit | Wait
+    statuses: tuple[str | None, ...], indexes: list[int]
 ) -> None:
-    assert next_step(many(*statuses), REMEDIES, NOW).step == step
+    assert submits(next_step(many(*statuses), REMEDIES, NOW)) == indexes
 
 
 def test_what_is_not_waited_for_is_submitted_at_once() -> None:
-    assert next_step(many(None, "ENQUEUED", None), NO_REMEDIES, NOW).step == Submit((0, 2))
+    assert submits(next_step(many(None, "ENQUEUED", None), NO_REMEDIES, NOW)) == [0, 2]
 
 
 def test_what_waits_for_late_data_does_not_hold_up_the_rest() -> None:
     plan = next_step(many(JobStatus.DATA_DELAY, None), REMEDIES, NOW)
-    assert plan.step == Submit((1,))
-    export = submitted(plan.export, 1, 7, "ENQUEUED", NOW)
+    assert submits(plan) == [1]
+    part = plan.export.slices[1]
+    created = submitted(part, ExportJob(7, "ENQUEUED"), NOW)
+    export = plan.export.with_slice(part, created)
     assert next_step(export, REMEDIES, NOW).step == Wait(None)
-    assert next_step(seen(export, 1, "COMPLETED", NOW), REMEDIES, NOW).step == Wait(NOW + HOUR)
+    export = export.with_slice(created, seen(created, "COMPLETED", NOW))
+    assert next_step(export, REMEDIES, NOW).step == Wait(NOW + HOUR)
 
 
 def test_what_is_due_again_and_has_no_room_is_no_reason_to_wake_up() -> None:
     """A moment that has passed would turn the wait into a busy loop."""
-    export = many("ENQUEUED", None).with_slice(1, not_before=NOW - HOUR)
+    export = changed(many("ENQUEUED", None), 1, not_before=NOW - HOUR)
     assert next_step(export, Remedies(max_running=1), NOW).step == Wait(None)
 
 
@@ -393,21 +395,23 @@ def test_several_failures_are_remedied_in_one_step_and_the_completed_are_kept() 
     export = many("COMPLETED", JobStatus.TIMED_OUT, JobStatus.INTERNAL_ERROR, "COMPLETED")
     plan = next_step(export, REMEDIES, NOW)
     assert [part.job_id for part in plan.export.slices] == [100, None, None, None, 103]
-    assert plan.step == Submit((1,))
+    assert submits(plan) == [1]
     assert len(plan.remedies) == 2
 
 
 def test_a_submitted_job_counts_as_an_attempt_and_forgets_what_it_waited_for() -> None:
-    export = export_of(START, START + DAY).with_slice(0, attempt=1, not_before=NOW)
-    assert submitted(export, 0, 9, "ENQUEUED", NOW).slices == (
-        Slice(START, START + DAY - MILLISECOND, job_id=9, status="ENQUEUED", attempt=2, submitted_at=NOW),
+    export = changed(export_of(START, START + DAY), 0, attempt=1, not_before=NOW)
+    assert submitted(export.slices[0], ExportJob(9, "ENQUEUED"), NOW) == Slice(
+        START, START + DAY - MILLISECOND, job_id=9, status="ENQUEUED", attempt=2, submitted_at=NOW
     )
 
 
 def test_a_job_linkedin_no_longer_knows_is_submitted_again() -> None:
-    export = lost(submitted(many(None, "COMPLETED"), 0, 7, "ENQUEUED", NOW), 0)
-    assert export.slices[0].submitted_at is None
-    assert next_step(export, REMEDIES, NOW).step == Submit((0,))
+    export = many(None, "COMPLETED")
+    gone = lost(submitted(export.slices[0], ExportJob(7, "ENQUEUED"), NOW))
+    assert gone.submitted_at is None
+    export = export.with_slice(export.slices[0], gone)
+    assert submits(next_step(export, REMEDIES, NOW)) == [0]
 
 
 def test_a_crm_export_is_never_halved() -> None:
@@ -422,5 +426,5 @@ def test_a_crm_export_is_never_halved() -> None:
         match=r"job 7 \(from 2026-05-16T12:00:00.000Z\).*no window to halve",
     ):
         next_step(crm, REMEDIES, NOW)
-    internal = crm.with_slice(0, status=JobStatus.INTERNAL_ERROR)
-    assert next_step(internal, REMEDIES, NOW).step == Submit((0,))
+    internal = changed(crm, 0, status=JobStatus.INTERNAL_ERROR)
+    assert submits(next_step(internal, REMEDIES, NOW)) == [0]

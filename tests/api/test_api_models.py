@@ -8,25 +8,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from api_script import changed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.api.messages import Response
 from airflow_provider_snav.api.models import (
-    MAX_SLICES,
     Contract,
-    Export,
     ExportJob,
-    ExportKind,
     ExportType,
     JobStatus,
-    Slice,
     contract_urn,
     has_failed,
 )
 from airflow_provider_snav.api.windows import Window, from_ms
-from airflow_provider_snav.api.wire import Response
+from airflow_provider_snav.exports.export import MAX_SLICES, Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -306,7 +305,7 @@ EXPORT = Export(
 
 def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
     """The names are LinkedIn's; the form is public."""
-    assert EXPORT.with_slice(1, job_id=7, status="ENQUEUED", attempt=1, submitted_at=NOW).to_json() == {
+    assert changed(EXPORT, 1, job_id=7, status="ENQUEUED", attempt=1, submitted_at=NOW).to_json() == {
         "kind": "analytics",
         "export_type": "activity",
         "contract": "urn:li:contract:1",
@@ -395,15 +394,15 @@ def test_an_export_has_a_slice_and_at_most_64() -> None:
 def test_a_job_runs_until_it_is_completed_or_failed(
     job_id: int | None, status: str | None, running: bool, completed: bool
 ) -> None:
-    export = EXPORT.with_slice(0, job_id=9, status="COMPLETED").with_slice(1, job_id=job_id, status=status)
-    assert list(export.running) == ([1] if running else [])
+    export = changed(changed(EXPORT, 0, job_id=9, status="COMPLETED"), 1, job_id=job_id, status=status)
+    assert export.running == ([export.slices[1]] if running else [])
     assert export.slices[1].is_running is running
     assert export.is_completed is completed
     assert export.job_ids == ([9] if job_id is None else [9, job_id])
 
 
 def test_messages_name_the_export_its_windows_and_its_jobs() -> None:
-    assert str(EXPORT.with_slice(1, job_id=7, status="ENQUEUED")) == (
+    assert str(changed(EXPORT, 1, job_id=7, status="ENQUEUED")) == (
         "activity export of urn:li:contract:1: 2026-06-14T12:00:00.000Z to 2026-06-15T11:59:59.999Z;"
         " 2026-06-13T12:00:00.000Z to 2026-06-14T11:59:59.999Z (job 7, ENQUEUED)"
     )

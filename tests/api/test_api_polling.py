@@ -10,25 +10,27 @@ from itertools import repeat
 from typing import Any
 
 import pytest
+from api_script import changed
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_snav.api import errors
-from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
-from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, ExportType, JobStatus, Slice
-from airflow_provider_snav.api.polling import (
+from airflow_provider_snav.api.messages import Sleep, drive
+from airflow_provider_snav.api.models import ExportJob, ExportType, JobStatus
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
+from airflow_provider_snav.exports.plan import NO_REMEDIES, Remedies
+from airflow_provider_snav.exports.polling import (
     Outcome,
-    Pause,
     Poll,
+    PollReport,
     PollSchedule,
-    Report,
+    PollStep,
     Tell,
-    Tick,
     describe,
     timed_out,
     wait,
 )
-from airflow_provider_snav.api.steps import Finished, resume
 
 NOW = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -76,28 +78,27 @@ def play(
     random: Callable[[], float] = lambda: 0.0,
 ) -> Waited:
     """Wait with a clock that only pauses move; each poll takes the next result, a status or an error."""
-    waited, script, tick = Waited(), iter(results), None
-    steps = wait(export, (remedies or Remedies()).max_running, SCHEDULE, NOW + timeout, NOW, random)
-    while not isinstance(step := resume(steps, tick), Finished):
+    waited, script = Waited(), iter(results)
+
+    def perform(step: PollStep) -> ExportJob | None:
         match step:
-            case Pause(seconds):
+            case Sleep(seconds):
                 assert seconds >= 0
                 waited.pauses.append(seconds)
                 waited.now += dt.timedelta(seconds=seconds)
-                tick = Tick(waited.now)
             case Tell(sentence):
                 waited.told.append(sentence)
-                tick = None
-            case Poll(index):
-                waited.polled.append(index)
+            case Poll(part):
+                assert part.job_id is not None
+                waited.polled.append(part.job_id - 100)
                 result = next(script)
-                if isinstance(result, str):
-                    tick = Tick(
-                        waited.now, ExportJob(100 + index, result, request_id=f"id-{len(waited.polled)}")
-                    )
-                else:
-                    tick = Tick(waited.now, result)
-    waited.report = step.value
+                if not isinstance(result, str):
+                    raise result
+                return ExportJob(part.job_id, result, request_id=f"id-{len(waited.polled)}")
+        return None
+
+    limit = (remedies or Remedies()).max_running
+    waited.report = drive(wait(export, limit, SCHEDULE, NOW + timeout, lambda: waited.now, random), perform)
     return waited
 
 
@@ -180,13 +181,13 @@ def test_of_several_jobs_those_that_wait_behind_another_are_not_polled(
 
 
 def test_the_job_submitted_first_is_the_first_of_the_queue() -> None:
-    export = export_of("ENQUEUED", "ENQUEUED").with_slice(0, submitted_at=NOW)
-    export = export.with_slice(1, submitted_at=NOW - HOUR)
+    export = changed(export_of("ENQUEUED", "ENQUEUED"), 0, submitted_at=NOW)
+    export = changed(export, 1, submitted_at=NOW - HOUR)
     assert play(export, ["COMPLETED", "COMPLETED"], remedies=NO_REMEDIES).polled == [1, 0]
 
 
 def test_the_log_says_once_that_a_job_waits_for_its_turn_and_how_long_it_took() -> None:
-    export = export_of("ENQUEUED").with_slice(0, submitted_at=NOW)
+    export = changed(export_of("ENQUEUED"), 0, submitted_at=NOW)
     waited = play(export, ["ENQUEUED", "ENQUEUED", "PROCESSING", "COMPLETED"])
     assert waited.told == [
         "Job 100 waits for its turn: LinkedIn runs one export of a contract at a time.",
@@ -207,7 +208,7 @@ def test_the_log_says_once_that_a_job_waits_for_its_turn_and_how_long_it_took() 
 def test_a_time_that_was_not_seen_is_not_told(
     status: str, processing_at: dt.datetime | None, took: str
 ) -> None:
-    export = export_of(status).with_slice(0, submitted_at=NOW, processing_at=processing_at)
+    export = changed(export_of(status), 0, submitted_at=NOW, processing_at=processing_at)
     assert play(export, [JobStatus.TIMED_OUT]).report.notes == (f"Job 100 was {took}",)
 
 
@@ -233,7 +234,7 @@ def test_a_wait_ends_when_all_jobs_are_completed() -> None:
 )
 def test_a_wait_with_nothing_to_wait_for_ends_at_once(export: Export) -> None:
     waited = play(export, [])
-    assert waited.report == Report(export, NOW + HOUR)
+    assert waited.report == PollReport(export, NOW + HOUR)
     assert not waited.pauses
 
 
@@ -256,7 +257,7 @@ def test_a_wait_ends_when_there_is_room_for_the_next_job() -> None:
 
 def test_a_wait_ends_when_a_delayed_job_may_be_submitted_again() -> None:
     due = NOW + dt.timedelta(seconds=25)
-    export = export_of("ENQUEUED", None).with_slice(1, not_before=due)
+    export = changed(export_of("ENQUEUED", None), 1, not_before=due)
     waited = play(export, repeat("PROCESSING"), remedies=Remedies(max_running=2))
     assert waited.report.outcome is Outcome.READY
     assert waited.now == due
@@ -265,7 +266,7 @@ def test_a_wait_ends_when_a_delayed_job_may_be_submitted_again() -> None:
 
 def test_a_wait_for_late_data_alone_polls_nothing() -> None:
     due = NOW + dt.timedelta(minutes=30)
-    waited = play(export_of(None).with_slice(0, not_before=due), [])
+    waited = play(changed(export_of(None), 0, not_before=due), [])
     assert waited.report.outcome is Outcome.READY
     assert waited.now == due
     assert waited.polled == []
@@ -375,7 +376,7 @@ def test_a_sensor_waits_for_all_jobs_of_an_export() -> None:
 # --- the event --------------------------------------------------------------------------------------------
 
 _reports = st.builds(
-    Report,
+    PollReport,
     export=st.lists(st.sampled_from([None, "ENQUEUED", "COMPLETED", "ARCHIVED"]), min_size=1, max_size=3).map(
         lambda statuses: export_of(*statuses)
     ),
@@ -391,13 +392,13 @@ _reports = st.builds(
 
 
 @given(report=_reports)
-def test_an_event_is_plain_json_and_carries_everything(report: Report) -> None:
+def test_an_event_is_plain_json_and_carries_everything(report: PollReport) -> None:
     event = report.to_event()
     assert json.loads(json.dumps(event)) == event
-    assert Report.from_event(event) == report
+    assert PollReport.from_event(event) == report
 
 
-GOOD: dict[str, Any] = Report(export_of("ENQUEUED"), NOW).to_event()
+GOOD: dict[str, Any] = PollReport(export_of("ENQUEUED"), NOW).to_event()
 
 
 @pytest.mark.parametrize(
@@ -423,7 +424,7 @@ GOOD: dict[str, Any] = Report(export_of("ENQUEUED"), NOW).to_event()
 )
 def test_an_event_that_cannot_be_read_is_an_error_and_never_a_success(event: Any) -> None:
     with pytest.raises(errors.SalesNavigatorError, match="what became of the export is unknown") as refused:
-        Report.from_event(event)
+        PollReport.from_event(event)
     assert type(refused.value) is errors.SalesNavigatorError
     assert refused.value.retryable
 
@@ -434,20 +435,20 @@ def test_the_post_mortem_tells_the_polls_the_last_ids_and_the_last_problem() -> 
         "7 polls, 1 failed; last request ids: id-3, id-4, id-5, id-6, id-8; last problem: Could not ask"
         " (HTTP 503)."
     )
-    assert Report(export_of("ENQUEUED"), NOW).post_mortem() == "0 polls, 0 failed; last request ids: none"
+    assert PollReport(export_of("ENQUEUED"), NOW).post_mortem() == "0 polls, 0 failed; last request ids: none"
 
 
 def test_a_crm_export_that_begins_later_than_asked_is_warned_about_once_it_is_complete() -> None:
     crm = Export(
         ExportKind.CRM_VALIDATION, "urn:li:crmInstance:(A,b)", None, (Slice(NOW - 60 * DAY, job_id=7),)
     )
-    report = Report(crm, NOW)
+    report = PollReport(crm, NOW)
     later = NOW - 30 * DAY
-    report.seen(0, ExportJob(7, "PROCESSING", export_start_at=later), NOW)
-    report.seen(0, ExportJob(7, "COMPLETED", export_start_at=NOW - 60 * DAY), NOW)
-    report.seen(0, ExportJob(7, "COMPLETED"), NOW)
+    report.seen(report.export.slices[0], ExportJob(7, "PROCESSING", export_start_at=later), NOW)
+    report.seen(report.export.slices[0], ExportJob(7, "COMPLETED", export_start_at=NOW - 60 * DAY), NOW)
+    report.seen(report.export.slices[0], ExportJob(7, "COMPLETED"), NOW)
     assert report.warnings == ()
-    report.seen(0, ExportJob(7, "COMPLETED", export_start_at=later), NOW)
+    report.seen(report.export.slices[0], ExportJob(7, "COMPLETED", export_start_at=later), NOW)
     (warning,) = report.warnings
     assert "from 2026-05-16T12:00:00.000Z, later than the 2026-04-16T12:00:00.000Z asked for" in warning
 

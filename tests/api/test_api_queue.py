@@ -10,11 +10,13 @@ from collections.abc import Generator
 
 import pytest
 
-from airflow_provider_snav.api.export_plan import Done, Remedies, Submit, next_step, submitted
-from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, ExportType, JobStatus, Slice
-from airflow_provider_snav.api.polling import Outcome, Pause, Poll, PollSchedule, Tick, wait
-from airflow_provider_snav.api.steps import Finished, resume
+from airflow_provider_snav.api.messages import Sleep
+from airflow_provider_snav.api.models import ExportJob, ExportType, JobStatus
 from airflow_provider_snav.api.windows import split
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
+from airflow_provider_snav.exports.plan import Done, Remedies, Submit, next_step, submitted
+from airflow_provider_snav.exports.polling import Outcome, Poll, PollReport, PollSchedule, wait
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
 
 NOW = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
@@ -64,26 +66,33 @@ def lived(export: Export, queue: Queue, remedies: Remedies, timeout: dt.timedelt
     now = yield 0.0
     deadline = now + timeout
     chance = random.Random(7).random
+
+    def clock() -> dt.datetime:
+        return now
+
     while not isinstance((plan := next_step(export, remedies, now)).step, Done):
         export = plan.export
         if isinstance(plan.step, Submit):
-            for index in plan.step.indexes:
-                export = submitted(export, index, queue.create(now), JobStatus.ENQUEUED, now)
+            for part in plan.step.slices:
+                job = ExportJob(queue.create(now), JobStatus.ENQUEUED)
+                export = export.with_slice(part, submitted(part, job, now))
             continue
-        steps = wait(export, remedies.max_running, SCHEDULE, deadline, now, chance)
-        tick = None
-        while not isinstance(action := resume(steps, tick), Finished):
-            tick = None
-            match action:
-                case Pause(seconds):
-                    now = yield seconds
-                    tick = Tick(now)
-                case Poll(index):
-                    job_id = export.slices[index].job_id
-                    assert job_id is not None
-                    tick = Tick(now, queue.read(job_id, now))
-        assert action.value.outcome is Outcome.READY, "the export needs a retry"
-        export = action.value.export
+        steps = wait(export, remedies.max_running, SCHEDULE, deadline, clock, chance)
+        reply: ExportJob | None = None
+        try:
+            while True:
+                step = steps.send(reply)
+                reply = None
+                match step:
+                    case Sleep(seconds):
+                        now = yield seconds
+                    case Poll(part):
+                        assert part.job_id is not None
+                        reply = queue.read(part.job_id, now)
+        except StopIteration as end:
+            report: PollReport = end.value
+        assert report.outcome is Outcome.READY, "the export needs a retry"
+        export = report.export
 
 
 def ends(*lives: Life) -> list[dt.timedelta]:

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_snav.api.connection import (
+    DEFAULT_BASE_URL,
+    DEFAULT_TOKEN_URL,
+    ConnectionSettings,
+    Origin,
+)
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorHostError
-from airflow_provider_snav.api.settings import DEFAULT_BASE_URL, DEFAULT_TOKEN_URL, Origin, Settings
 
 SECRET = "AQFVMzGy8qJVMQAAAWbwbeHr"
 PATH = f"/ambry/?x-li-ambry-ep={SECRET}"
@@ -20,8 +25,8 @@ def connection(
     port: Any = None,
     schema: str | None = None,
     **extra: Any,
-) -> Settings:
-    return Settings.of_connection(host, login, password, extra, port=port, schema=schema)
+) -> ConnectionSettings:
+    return ConnectionSettings.of_connection(host, login, password, extra, port=port, schema=schema)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +50,7 @@ def connection(
     ],
 )
 def test_a_token_may_go_to_linkedin_over_https(url: str) -> None:
-    Settings().check_download(url)
+    ConnectionSettings().check_download(url)
 
 
 TRICKS = [
@@ -149,7 +154,7 @@ TRICKS = [
 @pytest.mark.parametrize("url", TRICKS, ids=ascii)
 def test_a_token_goes_nowhere_else(url: str) -> None:
     with pytest.raises(SalesNavigatorHostError, match=r"no token was sent|nothing was sent"):
-        Settings().check_download(url)
+        ConnectionSettings().check_download(url)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ def test_a_token_goes_nowhere_else(url: str) -> None:
 )
 def test_a_refusal_names_the_host_at_most_and_never_the_rest_of_the_url(url: str) -> None:
     with pytest.raises(SalesNavigatorHostError) as refused:
-        Settings().check_download(url + PATH)
+        ConnectionSettings().check_download(url + PATH)
     for secret in (SECRET, "ambry", "pass", "u:"):
         assert secret not in str(refused.value)
     if "@" not in url:
@@ -200,7 +205,7 @@ def test_the_host_of_the_api_base_is_allowed_with_its_scheme_and_port_and_no_oth
 def test_a_named_host_is_allowed(url: str, named: set[str]) -> None:
     connection(download_hosts=list(named)).check_download(url)
     with pytest.raises(SalesNavigatorHostError, match="add the host to download_hosts"):
-        Settings().check_download(url)
+        ConnectionSettings().check_download(url)
 
 
 @pytest.mark.parametrize(
@@ -250,11 +255,11 @@ def test_an_empty_connection_means_linkedin() -> None:
     assert DEFAULT_BASE_URL == "https://api.linkedin.com/v2"
     assert DEFAULT_TOKEN_URL == "https://www.linkedin.com/oauth/v2/accessToken"
     assert (settings.http_timeout, settings.tls_verify, settings.download_hosts) == (30.0, True, frozenset())
-    assert settings == Settings()
+    assert settings == ConnectionSettings()
 
 
 def test_empty_fields_of_the_form_mean_the_defaults() -> None:
-    assert Settings() == connection(
+    assert ConnectionSettings() == connection(
         "", "", "", client_secret="", refresh_token="", token_url="", download_hosts="", http_timeout="",
         tls_verify="",
     )  # fmt: skip
@@ -272,7 +277,7 @@ def test_every_field_of_the_connection_arrives() -> None:
         http_timeout="12.5",
         tls_verify="/etc/ssl/ours.pem",
     )
-    assert settings == Settings(
+    assert settings == ConnectionSettings(
         base_url="https://proxy.example.com/v2",
         access_token="member-token",
         client_id="client-id",

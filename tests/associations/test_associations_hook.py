@@ -26,10 +26,10 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorServerError,
 )
 from airflow_provider_snav.api.exchange import RetryPolicy
-from airflow_provider_snav.api.wire import Call
+from airflow_provider_snav.api.messages import Call
 from airflow_provider_snav.hooks.associations import BATCHES_IN_FLIGHT, associate
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.sandbox.backend import RequestRecord
 from airflow_provider_snav.sandbox.faults import Answer, CallKind, Reset, http_error
 from airflow_provider_snav.sandbox.server import Sandbox

@@ -22,11 +22,11 @@ from airflow_provider_snav.api.errors import (
 )
 from airflow_provider_snav.api.exchange import RetryPolicy
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
-from airflow_provider_snav.operators.association_keys import MAX_RETURNED_KEYS
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorProfileAssociationsOperator
 from airflow_provider_snav.sandbox.faults import CallKind, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.tasks.association_keys import MAX_RETURNED_KEYS
 
 KEY = {"instance_id": "instance.crm.dynamics.com", "partner": "MS", "record_id": "7e0db184-267b"}
 COLUMNS = list(KEY)

@@ -14,11 +14,11 @@ import pytest
 from cli_runs import CONTRACT, WEEK, Export, Ran, Run
 
 from airflow_provider_snav.api.exchange import RetryPolicy
-from airflow_provider_snav.api.polling import PollSchedule
 from airflow_provider_snav.cli import export
 from airflow_provider_snav.cli.main import main
+from airflow_provider_snav.exports.polling import PollSchedule
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.sandbox.server import Sandbox
 
 

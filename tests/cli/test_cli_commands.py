@@ -17,7 +17,7 @@ from cli_runs import Run, secrets_of
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.cli.commands import COMMANDS
 from airflow_provider_snav.cli.explain import read_sections
-from airflow_provider_snav.hooks import transport
+from airflow_provider_snav.hooks import requests_transport
 from airflow_provider_snav.sandbox.faults import http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.sandbox.tokens import Scope
@@ -84,7 +84,7 @@ def test_check_says_how_to_learn_the_scopes_only_where_that_helps(
 
 
 def test_check_compares_the_clocks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "now", lambda: now() + dt.timedelta(minutes=5))
+    monkeypatch.setattr(requests_transport, "now", lambda: now() + dt.timedelta(minutes=5))
     [clock] = [line for line in run("check").out.splitlines() if line.startswith("clock")]
     assert re.fullmatch(r"clock\tWRONG\tthis machine's clock is 30[012] seconds ahead of LinkedIn's", clock)
 

@@ -10,7 +10,7 @@ from cli_runs import CONTRACT, CRM, GOES_ON, SUBMITS, WEEK, Export, Run, rows_in
 
 from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.cli import export
-from airflow_provider_snav.operators.export_operator import schedule_of
+from airflow_provider_snav.operators.base import schedule_of
 from airflow_provider_snav.sandbox.faults import (
     Fault,
     LoseAnswer,

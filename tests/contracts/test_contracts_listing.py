@@ -14,11 +14,11 @@ from task_runs import context_of, over_the_wire
 from airflow_provider_snav.api.errors import SalesNavigatorServerError
 from airflow_provider_snav.api.exchange import RetryPolicy
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorListContractsOperator
 from airflow_provider_snav.sandbox.faults import Answer, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
-from airflow_provider_snav.sandbox.settings import Contract
+from airflow_provider_snav.sandbox.settings import SandboxContract
 
 Listing = Callable[..., list[Any]]
 
@@ -48,9 +48,11 @@ def listed(request: pytest.FixtureRequest) -> Listing:
     return way
 
 
-def known(count: int) -> list[Contract]:
+def known(count: int) -> list[SandboxContract]:
     return [
-        Contract(f"urn:li:contract:{1000 + number}", f"Team {number}", has_reporting_access=number % 3 != 0)
+        SandboxContract(
+            f"urn:li:contract:{1000 + number}", f"Team {number}", has_reporting_access=number % 3 != 0
+        )
         for number in range(count)
     ]
 
@@ -60,7 +62,7 @@ def urns(contracts: list[Any]) -> list[str]:
 
 
 def page(
-    *contracts: Contract,
+    *contracts: SandboxContract,
     start: int = 0,
     count: int = 10,
     following: str | None = None,

@@ -10,15 +10,15 @@ from real_airflow import Run, real_airflow
 
 from airflow_provider_snav.sandbox.faults import Answer
 from airflow_provider_snav.sandbox.server import Sandbox
-from airflow_provider_snav.sandbox.settings import Contract
+from airflow_provider_snav.sandbox.settings import SandboxContract
 
 URNS = ["urn:li:contract:111111", "urn:li:contract:222222", "urn:li:contract:333333"]
 
 
-def contracts(*, lost: str | None) -> list[Contract]:
+def contracts(*, lost: str | None) -> list[SandboxContract]:
     """What the member sees; one of them has no reporting access (any more)."""
-    known = [Contract(urn, "Team", has_reporting_access=urn != lost) for urn in URNS]
-    return [*known, Contract("urn:li:contract:444444", "Never ours", has_reporting_access=False)]
+    known = [SandboxContract(urn, "Team", has_reporting_access=urn != lost) for urn in URNS]
+    return [*known, SandboxContract("urn:li:contract:444444", "Never ours", has_reporting_access=False)]
 
 
 @pytest.fixture

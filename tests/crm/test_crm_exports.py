@@ -18,7 +18,7 @@ from task_runs import MAPPED, Killed, Store, context_of, deferred, on_worker
 from airflow_provider_snav.api.errors import SalesNavigatorLandingError
 from airflow_provider_snav.api.windows import from_ms, to_text
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorCrmValidationExportOperator
 from airflow_provider_snav.sandbox.backend import RequestRecord
 from airflow_provider_snav.sandbox.faults import Answer, CallKind, Cut, ExpiredUrl

@@ -18,13 +18,13 @@ from airflow_provider_snav._compat import Asset
 from airflow_provider_snav.api.errors import SalesNavigatorError
 from airflow_provider_snav.api.windows import from_ms, parse_time, to_text
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.operators import watermark
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorCrmValidationExportOperator
-from airflow_provider_snav.operators.watermark import Watermark
 from airflow_provider_snav.sandbox.faults import Answer, CallKind, http_error
 from airflow_provider_snav.sandbox.jobs import Job
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.sandbox.tokens import Scope
+from airflow_provider_snav.tasks import watermark
+from airflow_provider_snav.tasks.watermark import Watermark
 from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     SalesNavigatorToObjectStorageOperator,
 )

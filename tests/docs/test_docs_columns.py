@@ -7,8 +7,9 @@ import re
 import pytest
 from doc_snippets import DOCS
 
-from airflow_provider_snav.api.models import ExportKind, ExportType
+from airflow_provider_snav.api.models import ExportType
 from airflow_provider_snav.api.schemas import SCHEMAS, Form, Schema
+from airflow_provider_snav.exports.kinds import ExportKind
 
 HEAD = "| column | type | written as | may be empty | meaning | doubt |\n|---|---|---|---|---|---|\n"
 

@@ -17,7 +17,7 @@ from doc_snippets import BASH, DAGS, FILES, JSON, PLAIN, PYTHON, SNIPPETS, Snipp
 from real_airflow import RealAirflow
 
 from airflow_provider_snav.api.associations import ProfileAssociation, ProfileAssociationKey
-from airflow_provider_snav.hooks.lookups import settings_of
+from airflow_provider_snav.hooks.connection_cache import settings_of
 from airflow_provider_snav.landing.plan import LandedFile
 from airflow_provider_snav.sandbox.server import Sandbox
 

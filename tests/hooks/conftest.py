@@ -14,7 +14,7 @@ from scripted_server import ScriptedServer
 
 from airflow_provider_snav.api.exchange import RetryPolicy
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 
 TINY = RetryPolicy(tries=TRIES, first=0.001, fresh_token_waits=(0.001, 0.001, 0.001))
 

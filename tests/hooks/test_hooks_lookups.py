@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from scripted_server import ScriptedServer, restli
 
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import (
     SalesNavigatorAuthenticationError,
     SalesNavigatorConfigurationError,
 )
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.hooks import lookups
-from airflow_provider_snav.hooks.lookups import forget, look_up
+from airflow_provider_snav.hooks import connection_cache
+from airflow_provider_snav.hooks.connection_cache import forget, look_up
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook
 
 GET_JOB = (7, "urn:li:contract:123456")
@@ -30,12 +30,12 @@ class Connection:
         self.reads = 0
         self.broken = False
 
-    async def __call__(self) -> Settings:
+    async def __call__(self) -> ConnectionSettings:
         self.reads += 1
         await asyncio.sleep(0)
         if self.broken:
             raise SalesNavigatorConfigurationError("There is no connection.")
-        return Settings()
+        return ConnectionSettings()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def in_one_loop(*steps: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def test_all_who_ask_at_once_and_soon_after_share_one_look_up(read: Connection) -> None:
-    async def many() -> list[Settings]:
+    async def many() -> list[ConnectionSettings]:
         return await asyncio.gather(*(look_up("snav_default", read) for _ in range(100)))
 
     first, second = in_one_loop(many, many)
@@ -66,7 +66,7 @@ def test_another_connection_and_another_loop_are_looked_up_for_themselves(read: 
 
 
 def test_a_look_up_is_not_kept_for_long(read: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookups, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(connection_cache, "KEPT_SECONDS", 0)
     in_one_loop(*[lambda: look_up("snav_default", read)] * 2)
     assert read.reads == 2
 
@@ -82,7 +82,7 @@ def test_a_look_up_that_fails_fails_for_all_who_wait_and_is_not_kept(read: Conne
     read.broken = True
     failed, found = in_one_loop(both, after)
     assert [type(error) for error in failed] == [SalesNavigatorConfigurationError] * 2
-    assert found == [Settings()] * 2
+    assert found == [ConnectionSettings()] * 2
     assert read.reads == 2
 
 
@@ -91,7 +91,7 @@ def test_who_gives_up_waiting_does_not_cancel_it_for_the_others(read: Connection
         patient, hasty = (asyncio.create_task(look_up("snav_default", read)) for _ in range(2))
         await asyncio.sleep(0)
         hasty.cancel()
-        assert await patient == Settings()
+        assert await patient == ConnectionSettings()
         assert hasty.cancelled()
 
     asyncio.run(run())
@@ -103,7 +103,7 @@ def test_even_when_the_first_to_ask_gives_up(read: Connection) -> None:
         hasty, patient = (asyncio.create_task(look_up("snav_default", read)) for _ in range(2))
         await asyncio.sleep(0)
         hasty.cancel()
-        assert await patient == Settings()
+        assert await patient == ConnectionSettings()
 
     asyncio.run(run())
     assert read.reads == 1
@@ -128,7 +128,7 @@ def test_one_that_fails_when_all_have_given_up_fails_in_silence(read: Connection
 
 
 def test_a_loop_that_ends_meanwhile_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
-    async def never() -> Settings:
+    async def never() -> ConnectionSettings:
         return await asyncio.get_running_loop().create_future()
 
     async def run() -> None:

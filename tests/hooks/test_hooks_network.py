@@ -26,8 +26,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorConnectionError,
 )
-from airflow_provider_snav.hooks import async_transport, transport
-from airflow_provider_snav.hooks.failures import reason
+from airflow_provider_snav.hooks import aiohttp_transport, requests_transport
+from airflow_provider_snav.hooks.network_errors import reason
 
 GET_JOB = ("get_analytics_export", 7, "urn:li:contract:123456")
 TARGET = "/v2/salesAnalyticsExportJobs/7?contract=urn%3Ali%3Acontract%3A123456"
@@ -93,7 +93,7 @@ def test_a_socks_proxy_is_refused_by_the_triggerer_which_cannot_use_it(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("library", [transport, async_transport])
+@pytest.mark.parametrize("library", [requests_transport, aiohttp_transport])
 def test_a_host_name_without_an_address_is_told_in_words(library: Any) -> None:
     # Made here, since tests look up no names; the errors of both libraries have this cause.
     error = ConnectionError()

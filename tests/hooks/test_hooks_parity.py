@@ -36,10 +36,10 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRateLimitError,
     SalesNavigatorServerError,
 )
+from airflow_provider_snav.api.messages import Call, Credential, Response
 from airflow_provider_snav.api.models import ExportJob
-from airflow_provider_snav.api.wire import Call, Credential, Response
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 
 CONTRACT = "urn:li:contract:123456"
 CRM = "urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)"

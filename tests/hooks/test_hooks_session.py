@@ -12,9 +12,9 @@ import pytest
 from hook_callers import TOKEN
 from scripted_server import ScriptedServer, answer, hang_up, restli, silence
 
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.hooks.async_transport import AiohttpTransport
+from airflow_provider_snav.hooks.aiohttp_transport import AiohttpTransport
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 
 GET_JOB = (7, "urn:li:contract:123456")
@@ -102,7 +102,7 @@ def test_a_missing_connection_leaves_nothing_open() -> None:
 
 def test_all_users_of_a_loop_share_one_session_and_the_last_closes_it() -> None:
     async def work() -> None:
-        one, other = AiohttpTransport(Settings()), AiohttpTransport(Settings())
+        one, other = AiohttpTransport(ConnectionSettings()), AiohttpTransport(ConnectionSettings())
         async with one:
             async with other:
                 session = one._shared.session
@@ -117,11 +117,11 @@ def test_all_users_of_a_loop_share_one_session_and_the_last_closes_it() -> None:
 
 def test_two_loops_never_share_a_session() -> None:
     async def session() -> Any:
-        async with AiohttpTransport(Settings()) as transport:
+        async with AiohttpTransport(ConnectionSettings()) as transport:
             return transport._shared.session
 
     async def work() -> None:
-        async with AiohttpTransport(Settings()) as transport:
+        async with AiohttpTransport(ConnectionSettings()) as transport:
             assert await asyncio.to_thread(asyncio.run, session()) is not transport._shared.session
 
     assert run_and_clean_up(work()) == []
@@ -131,7 +131,7 @@ def test_the_session_holds_no_token_and_no_cookie(ready: ScriptedServer) -> None
     ready.script(restli({"id": 7, "status": "PROCESSING"}, headers={"Set-Cookie": "li_at=1; Path=/"}))
 
     async def work() -> None:
-        async with SalesNavigatorAsyncHook() as hook, AiohttpTransport(Settings()) as transport:
+        async with SalesNavigatorAsyncHook() as hook, AiohttpTransport(ConnectionSettings()) as transport:
             await hook.get_analytics_export(*GET_JOB)
             assert "Authorization" not in transport._shared.session.headers
             assert list(transport._shared.session.cookie_jar) == []

@@ -19,8 +19,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorCredentialError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.api.wire import Call, Credential
-from airflow_provider_snav.hooks import tokens
+from airflow_provider_snav.api.messages import Call, Credential
+from airflow_provider_snav.hooks import token_cache
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
 
 THREADS = 20
@@ -180,7 +180,7 @@ def test_a_token_is_used_until_a_minute_before_it_expires(
     issuer: TokenServer, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(monotonic=lambda: clock.now, now=1000.0)
-    monkeypatch.setattr(tokens, "time", clock)
+    monkeypatch.setattr(token_cache, "time", clock)
     call("run", CRM)
     clock.now += issuer.lifetime - 61
     call("run", CRM)
@@ -296,7 +296,7 @@ def test_a_connection_without_what_the_call_needs_sends_nothing(
 
 def test_forgotten_tokens_are_minted_again(issuer: TokenServer, call: Caller) -> None:
     call("run", CRM)
-    tokens.forget_tokens()
+    token_cache.forget_tokens()
     call("run", CRM)
     assert issuer.minted == 2
 

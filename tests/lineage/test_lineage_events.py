@@ -16,12 +16,12 @@ import pytest
 from real_airflow import RealAirflow, Run
 
 from airflow_provider_snav._compat import ObjectStoragePath
-from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.schemas import SCHEMAS
+from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.landing.plan import LandedFile
-from airflow_provider_snav.lineage import MAX_ASSET_FILES, landed_data, landing_extra, stored_data
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.tasks.lineage import MAX_ASSET_FILES, landed_data, landing_extra, stored_data
 
 DAG_FILE = Path(__file__).parent / "files" / "lineage_dags.py"
 DOCS = Path(__file__).parents[2] / "docs"

@@ -16,7 +16,6 @@ from fsspec.implementations.memory import MemoryFileSystem
 from task_runs import MAPPED, MIDNIGHT, context_of
 
 from airflow_provider_snav._guide import guide
-from airflow_provider_snav.api.arguments import is_template
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorAnalyticsExportOperator,
@@ -25,6 +24,7 @@ from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorProfileAssociationsOperator,
 )
 from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor
+from airflow_provider_snav.tasks.arguments import is_template
 from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     SalesNavigatorToObjectStorageOperator,
 )

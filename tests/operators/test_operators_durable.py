@@ -28,11 +28,10 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorExportTimeoutError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.api.export_plan import Remedies
-from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import Report
 from airflow_provider_snav.api.windows import oldest_start
-from airflow_provider_snav.operators.durable import STATE_KEY
+from airflow_provider_snav.exports.export import Export
+from airflow_provider_snav.exports.plan import Remedies
+from airflow_provider_snav.exports.polling import PollReport
 from airflow_provider_snav.sandbox.faults import (
     Answer,
     LoseAnswer,
@@ -42,6 +41,7 @@ from airflow_provider_snav.sandbox.faults import (
     throttled,
 )
 from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.tasks.task_state import STATE_KEY
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -335,7 +335,7 @@ def test_the_wait_ends_a_timeout_after_its_try_began_however_often_it_is_resumed
         make().execute(context_of(None, Store()))
     trigger = first.value.trigger
     assert earliest <= trigger.deadline <= now().timestamp() + 5 * 3600
-    woken = Report(Export.from_json(trigger.export), dt.datetime.fromtimestamp(trigger.deadline, dt.UTC))
+    woken = PollReport(Export.from_json(trigger.export), dt.datetime.fromtimestamp(trigger.deadline, dt.UTC))
     with pytest.raises(TaskDeferred) as second:
         make().execute_complete(context_of(None, Store()), woken.to_event())
     assert second.value.trigger.deadline == pytest.approx(trigger.deadline, abs=0.001)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_snav._compat import Asset
-from airflow_provider_snav.api import calls
-from airflow_provider_snav.api.export_plan import submitted
-from airflow_provider_snav.api.models import Export, ExportKind, ExportType, Slice
-from airflow_provider_snav.api.polling import Outcome, Report
+from airflow_provider_snav.api.models import ExportJob, ExportType
 from airflow_provider_snav.api.windows import split
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
+from airflow_provider_snav.exports.plan import submitted
+from airflow_provider_snav.exports.polling import Outcome, PollReport
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.operators.durable import TaskMemory
-from airflow_provider_snav.operators.watermark import Watermark
+from airflow_provider_snav.tasks.task_state import TaskMemory
+from airflow_provider_snav.tasks.watermark import Watermark
 from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
 
 CONTRACT = "urn:li:contract:123456"
@@ -38,13 +40,13 @@ def stored_values(now: dt.datetime) -> dict[str, Any]:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     windows = split(midnight - 201 * DAY, midnight - DAY)
     running = Export(ExportKind.ANALYTICS, CONTRACT, ExportType.SEAT, tuple(map(Slice.of, windows)))
-    for index in range(len(running.slices)):
-        running = submitted(running, index, 100_001 + index, "ENQUEUED", now)
+    for job_id, part in enumerate(running.slices, 100_001):
+        running = running.with_slice(part, submitted(part, ExportJob(job_id, "ENQUEUED"), now))
     completed = running
-    for index in range(len(running.slices)):
-        completed = completed.with_slice(index, status="COMPLETED")
-    crm = Export(ExportKind.CRM_VALIDATION, CRM_INSTANCE, None, (Slice(midnight - 7 * DAY),))
-    crm = submitted(crm, 0, 100_001 + len(running.slices), "COMPLETED", now)
+    for part in running.slices:
+        completed = completed.with_slice(part, replace(part, status="COMPLETED"))
+    last = submitted(Slice(midnight - 7 * DAY), ExportJob(100_001 + len(running.slices), "COMPLETED"), now)
+    crm = Export(ExportKind.CRM_VALIDATION, CRM_INSTANCE, None, (last,))
     deadline = now + dt.timedelta(hours=6)
     trigger = SalesNavigatorExportTrigger(
         export=running.to_json(),
@@ -54,7 +56,7 @@ def stored_values(now: dt.datetime) -> dict[str, Any]:
         deadline=deadline.timestamp(),
         snav_conn_id="snav_default",
     )
-    report = Report(completed, deadline, Outcome.READY, 6, 1, "HTTP 503", ("request-1",), ("a warning",))
+    report = PollReport(completed, deadline, Outcome.READY, 6, 1, "HTTP 503", ("request-1",), ("a warning",))
     return {
         "asked_at": now.isoformat(),
         "export": completed.to_json(),
@@ -74,7 +76,7 @@ def create_jobs(stored: Mapping[str, Any]) -> None:
     with SalesNavigatorHook() as hook:
         for name in ("export", "crm_export"):
             export = Export.from_json(stored[name])
-            jobs = [hook.run(calls.create_job(export, part)) for part in export.slices]
+            jobs = [hook.run(export.create_job(part)) for part in export.slices]
             assert [job.job_id for job in jobs] == export.job_ids
 
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from airflow_provider_snav.sandbox.server import Sandbox
-from airflow_provider_snav.sandbox.settings import Contract
+from airflow_provider_snav.sandbox.settings import SandboxContract
 
 Call = Callable[..., requests.Response]
 
@@ -19,7 +19,7 @@ CONTRACTS = "/salesContracts?q=contractsByMember"
 
 @pytest.fixture
 def many_contracts(sandbox: Sandbox) -> list[str]:
-    sandbox.settings.contracts = [Contract(f"urn:li:contract:{n}", f"Contract {n}") for n in range(25)]
+    sandbox.settings.contracts = [SandboxContract(f"urn:li:contract:{n}", f"Contract {n}") for n in range(25)]
     return [one.contract for one in sandbox.settings.contracts]
 
 

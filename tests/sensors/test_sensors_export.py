@@ -19,8 +19,8 @@ from task_runs import MAPPED, START, UNTIL, context_of, deferred, exporting, on_
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorRateLimitError
-from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import Report
+from airflow_provider_snav.exports.export import Export
+from airflow_provider_snav.exports.polling import PollReport
 from airflow_provider_snav.sandbox.faults import (
     Reset,
     garbage_json,
@@ -127,7 +127,7 @@ def test_a_deferred_sensor_waits_until_its_timeout_however_often_it_is_resumed(s
     earliest = now().timestamp() + 5 * 3600
     deadline = trigger_of("execute").deadline
     assert earliest <= deadline <= now().timestamp() + 5 * 3600
-    woken = Report(Export.from_json(export), dt.datetime.fromtimestamp(deadline, dt.UTC))
+    woken = PollReport(Export.from_json(export), dt.datetime.fromtimestamp(deadline, dt.UTC))
     assert trigger_of("execute_complete", woken.to_event()).deadline == pytest.approx(deadline, abs=0.001)
 
 

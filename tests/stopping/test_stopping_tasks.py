@@ -17,10 +17,10 @@ from stops import Interrupted, Silence, on_signal, stop_once
 from task_runs import Store, context_of, exporting
 
 from airflow_provider_snav._stopping import Stopping
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import SalesNavigatorStoppedError
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.wire import Request, Response
-from airflow_provider_snav.hooks.transport import RequestsTransport
+from airflow_provider_snav.api.messages import Request, Response
+from airflow_provider_snav.hooks.requests_transport import RequestsTransport
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorListContractsOperator,
     SalesNavigatorProfileAssociationsOperator,
@@ -125,7 +125,7 @@ def test_the_whole_answer_to_a_creation_is_waited_for_and_to_nothing_else(create
     with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        transport = RequestsTransport(Settings(base_url=url), stopping)
+        transport = RequestsTransport(ConnectionSettings(base_url=url), stopping)
         answer = transport.send(Request("POST", url, {}, b"{}", creates=creates))
         server.shutdown()
     assert isinstance(answer, Response) is creates

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from store_servers import Lake
 
-from airflow_provider_snav.lineage import stored_data
 from airflow_provider_snav.storage.paths import storage_path
+from airflow_provider_snav.tasks.lineage import stored_data
 
 
 def test_a_folder_is_named_so_that_other_tools_find_the_same(lake: Lake) -> None:

@@ -19,7 +19,7 @@ from task_runs import parts_of
 from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
-from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.land import Landing
 from airflow_provider_snav.landing.plan import Terms

@@ -18,10 +18,11 @@ from local_airflow import wait_for
 from stops import Silence
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav.api import calls
-from airflow_provider_snav.api.export_plan import Remedies, submitted
-from airflow_provider_snav.api.models import Export, ExportKind, ExportType, Slice
+from airflow_provider_snav.api.models import ExportType
 from airflow_provider_snav.api.windows import parse_time, split
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.kinds import ExportKind
+from airflow_provider_snav.exports.plan import Remedies, submitted
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.sandbox.faults import (
     Delay,
@@ -271,8 +272,8 @@ def _one_day_of_seats() -> Export:
 
 
 def _submitted(hook: SalesNavigatorHook, export: Export) -> Export:
-    job = hook.run(calls.create_job(export, export.slices[0]))
-    return submitted(export, 0, job.job_id, job.status, now())
+    job = hook.run(export.create_job(export.slices[0]))
+    return export.with_slice(export.slices[0], submitted(export.slices[0], job, now()))
 
 
 def _defer(database: Any, run: Run, number: int, trigger: SalesNavigatorExportTrigger) -> None:

@@ -16,12 +16,13 @@ from task_runs import deferred, exporting, on_worker
 from airflow_provider_snav._clock import now
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorError
 from airflow_provider_snav.api.exchange import RetryPolicy
-from airflow_provider_snav.api.models import Export, ExportKind
 from airflow_provider_snav.api.oauth import TokenStatus
+from airflow_provider_snav.exports.export import Export
+from airflow_provider_snav.exports.kinds import ExportKind
 from airflow_provider_snav.hooks import token_warning
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.hooks.token_warning import warn_before_expiry
-from airflow_provider_snav.hooks.tokens import forget_tokens
 from airflow_provider_snav.sandbox.faults import Answer, CallKind, Reset, garbage_json, html_page, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.sensors.sales_navigator import SalesNavigatorExportSensor

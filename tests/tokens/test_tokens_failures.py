@@ -21,7 +21,7 @@ from airflow_provider_snav.api.errors import (
 )
 from airflow_provider_snav.api.exchange import RetryPolicy
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook, SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorListContractsOperator,
     SalesNavigatorProfileAssociationsOperator,

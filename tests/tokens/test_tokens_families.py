@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_snav.api.exchange import RetryPolicy
+from airflow_provider_snav.api.messages import Credential
 from airflow_provider_snav.api.models import ExportJob
-from airflow_provider_snav.api.wire import Credential
 from airflow_provider_snav.hooks import sales_navigator
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-from airflow_provider_snav.hooks.tokens import forget_tokens
+from airflow_provider_snav.hooks.token_cache import forget_tokens
 from airflow_provider_snav.sandbox.faults import CallKind, http_error
 from airflow_provider_snav.sandbox.server import Sandbox
 

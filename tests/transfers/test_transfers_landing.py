@@ -33,7 +33,7 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRowCountError,
     SalesNavigatorServerError,
 )
-from airflow_provider_snav.api.models import Export
+from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.hooks.download import Download
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.land import Landing

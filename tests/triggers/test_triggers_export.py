@@ -26,8 +26,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
     SalesNavigatorExportTimeoutError,
 )
-from airflow_provider_snav.api.export_plan import Remedies
-from airflow_provider_snav.hooks import async_transport
+from airflow_provider_snav.exports.plan import Remedies
+from airflow_provider_snav.hooks import aiohttp_transport
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook
 from airflow_provider_snav.sandbox.faults import http_error
 from airflow_provider_snav.sandbox.server import Sandbox
@@ -152,7 +152,7 @@ def test_failed_polls_are_tolerated_and_told(submitted: Any, snav_sandbox: Sandb
 
 def test_failed_polls_are_tolerated_until_the_deadline(submitted: Any, snav_sandbox: Sandbox) -> None:
     snav_sandbox.fault("status", http_error(503), times=None)
-    event = wait_for(trigger_for(submitted, left=0.2))
+    event = wait_for(trigger_for(submitted, left=1))
     assert (event["status"], event["polls"]) == ("timeout", 0)
     assert event["failed_polls"] > 1
 
@@ -244,12 +244,12 @@ def test_a_cancelled_wait_is_cancelled_and_closes_its_session(submitted: Any, sn
         wait = asyncio.create_task(events_of(trigger_for(export)))
         while len(snav_sandbox.requests) < 3:  # noqa: ASYNC110 - the sandbox is in another thread
             await asyncio.sleep(0.01)
-        [held] = async_transport._loop_sessions.values()
+        [held] = aiohttp_transport._loop_sessions.values()
         wait.cancel()
         with pytest.raises(asyncio.CancelledError):
             await wait
         assert held.session.closed
-        assert not async_transport._loop_sessions
+        assert not aiohttp_transport._loop_sessions
 
     asyncio.run(cancel())
 
@@ -262,8 +262,8 @@ def test_200_triggers_of_one_loop_share_one_session_and_close_it(snav_sandbox: S
         nonlocal most
         waits = [asyncio.create_task(events_of(trigger_for(export, poll_interval=0.2))) for _ in range(200)]
         while not all(wait.done() for wait in waits):
-            if async_transport._loop_sessions:
-                [shared] = async_transport._loop_sessions.values()
+            if aiohttp_transport._loop_sessions:
+                [shared] = aiohttp_transport._loop_sessions.values()
                 most = max(most, shared.users)
             await asyncio.sleep(0.01)
         return [event for wait in waits for event in wait.result()]
@@ -271,7 +271,7 @@ def test_200_triggers_of_one_loop_share_one_session_and_close_it(snav_sandbox: S
     events = asyncio.run(run())
     assert [event["status"] for event in events] == ["ready"] * 200
     assert most >= 200
-    assert not async_transport._loop_sessions
+    assert not aiohttp_transport._loop_sessions
 
 
 def test_a_killed_wait_says_what_becomes_of_the_job(

@@ -1,4 +1,4 @@
-"""HTTP for workers, over requests; :mod:`~airflow_provider_snav.hooks.async_transport` is the triggerer's.
+"""HTTP for workers, over requests; :mod:`~airflow_provider_snav.hooks.aiohttp_transport` is the triggerer's.
 
 No decision is taken in either. Both send every URL byte for byte as the core built it (but for urllib3, which
 writes the hex digits of an escape in capitals and escapes what no URL may hold), ignore netrc (it would
@@ -29,10 +29,10 @@ from requests.utils import get_environ_proxies
 from airflow_provider_snav import __version__
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._stopping import Stopping
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.wire import NoAnswer, Request, Response, Token
-from airflow_provider_snav.hooks.failures import Vocabulary, reason
+from airflow_provider_snav.api.messages import NoAnswer, Request, Response, Token
+from airflow_provider_snav.hooks.network_errors import Vocabulary, reason
 from airflow_provider_snav.hooks.stoppable_adapter import StoppableAdapter
 
 USER_AGENT = f"airflow-provider-snav/{__version__}"
@@ -50,7 +50,7 @@ _WORDS = Vocabulary(
 )
 
 
-def ca_bundle(settings: Settings) -> bool | str:
+def ca_bundle(settings: ConnectionSettings) -> bool | str:
     """What to verify servers against: the connection's choice, else the variables requests knows.
 
     :raises SalesNavigatorConfigurationError: it names no readable certificates; waiting would not help.
@@ -173,7 +173,7 @@ def _urls_hidden_in_logs() -> Iterator[None]:
 class RequestsTransport:
     """Sends core requests over one requests session, which holds no token."""
 
-    def __init__(self, settings: Settings, stopping: Stopping) -> None:
+    def __init__(self, settings: ConnectionSettings, stopping: Stopping) -> None:
         self._settings = settings
         self._stopping = stopping
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from airflow_provider_snav.api.errors import SalesNavigatorWindowError
-from airflow_provider_snav.api.models import MAX_SLICES, ExportType
 from airflow_provider_snav.api.windows import Span, Window, interval_before, parse_time, split, to_text
+from airflow_provider_snav.exports.export import MAX_SLICES
 
 Interval: TypeAlias = tuple[dt.datetime, dt.datetime]
 """Half-open: its end belongs to the next one."""
@@ -59,12 +59,13 @@ def run_interval(run: Mapping[str, Any], window: Span | None, lag: dt.timedelta)
     )
 
 
-def windows_of(interval: Interval, export_type: str | None = None) -> tuple[Window, ...]:
+def windows_of(interval: Interval, *, whole_days: bool = False) -> tuple[Window, ...]:
     """The windows of the jobs that cover an interval.
 
+    :param whole_days: cut only at midnight UTC.
     :raises SalesNavigatorWindowError: it is empty, too short, or takes more jobs than an Export has.
     """
-    windows = split(*interval, whole_days=export_type == ExportType.SEAT)
+    windows = split(*interval, whole_days=whole_days)
     if len(windows) > MAX_SLICES:
         start_at, until = interval
         raise SalesNavigatorWindowError(

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote_plus
 
 from airflow_provider_snav.api import errors
-from airflow_provider_snav.api.wire import Call, NoAnswer, OddAnswerError, Reply, Response, Token
+from airflow_provider_snav.api.messages import Call, NoAnswer, OddAnswerError, Reply, Response, Token
 
 DOUBTED = (401, 403, 404, 410)
 """The statuses that mean something only when LinkedIn itself gives them, see :func:`is_linkedins`."""

@@ -1,7 +1,7 @@
-"""Waiting for an export, without a clock: when to poll, when to stop, and what to tell about it.
+"""Waiting for an export, without a clock of its own: when to poll, when to stop, and what to log.
 
-A generator, like :mod:`~airflow_provider_snav.api.exchange`: the worker drives it with ``time.sleep``, the
-trigger with ``asyncio.sleep``. It only waits; what a failed job needs is the worker's to decide.
+A generator, like :mod:`~airflow_provider_snav.api.exchange`. Its steps are Sleep, Poll (the reply is an
+ExportJob) and Tell. It only waits; the worker decides what a failed job needs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
     SalesNavigatorExportTimeoutError,
     SalesNavigatorRateLimitError,
+    SalesNavigatorStoppedError,
 )
-from airflow_provider_snav.api.export_plan import Wait, in_order_of_creation, seen, what_is_due
-from airflow_provider_snav.api.models import Export, ExportJob, ExportKind, JobStatus, Slice, has_failed
+from airflow_provider_snav.api.messages import Sleep
+from airflow_provider_snav.api.models import ExportJob, JobStatus, has_ended
 from airflow_provider_snav.api.windows import parse_time, to_text
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.plan import Wait, seen, what_is_due
 
 # So that 20 seconds grow by 2.5 seconds times the square root of the time.
 _GROWTH = 0.56
@@ -67,7 +70,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(slots=True)
-class Report:
+class PollReport:
     """What a wait found so far, and in the end the trigger's event.
 
     :param export: with the last status seen of every job.
@@ -93,7 +96,7 @@ class Report:
     notes: tuple[str, ...] = ()
     told_to_wait: set[int] = field(default_factory=set, compare=False)
 
-    def seen(self, index: int, job: ExportJob, now: dt.datetime) -> list[Tell]:
+    def seen(self, part: Slice, job: ExportJob, now: dt.datetime) -> list[Tell]:
         """Add the answer to a poll.
 
         :returns: lines for the log of the one who polls; ``notes`` and ``warnings`` are for the task's.
@@ -101,28 +104,27 @@ class Report:
         self.polls += 1
         if job.request_id:
             self.request_ids = (*self.request_ids, job.request_id)[-_REMEMBERED_REQUESTS:]
-        before = self.export.slices[index]
-        self.export = seen(self.export, index, job.status, now)
-        told = [Tell(describe(job))] if job.status != before.status else []
+        self.export = self.export.with_slice(part, seen(part, job.status, now))
+        told = [Tell(describe(job))] if job.status != part.status else []
         if self._waits_for_its_turn(job):
             self.told_to_wait.add(job.job_id)
             told.append(Tell(f"Job {job.job_id} waits for its turn: {_ONE_AT_A_TIME}."))
-        if note := _took(before, job, now):
+        if note := _took(part, job, now):
             self.notes += (note,)
-        if warning := clamped(before, job):
+        if warning := clamp_warning(part, job):
             self.warnings += (warning,)
         return told
 
     def _waits_for_its_turn(self, job: ExportJob) -> bool:
         """True for the first poll that finds the job in the queue."""
-        queued = _has_a_queue(self.export) and job.status == JobStatus.ENQUEUED
+        queued = self.export.rules.is_queued and job.status == JobStatus.ENQUEUED
         return queued and job.job_id not in self.told_to_wait
 
     def failed(self, problem: SalesNavigatorError) -> list[Tell]:
         """Add a poll that failed; one that waiting cannot mend ends the wait."""
         self.failed_polls += 1
         self.last_problem = str(problem)
-        if not passes_by_itself(problem):
+        if not is_transient(problem):
             self.outcome = Outcome.POLL_FAILED
         return [Tell(self.last_problem, is_warning=True)]
 
@@ -173,36 +175,21 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Sleep this many seconds; reply with a Tick without a result."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Poll:
-    """Read the status of the slice's job; reply with a Tick."""
+    """Read the status of the slice's job; the reply is an ExportJob."""
 
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """What time it is, and what a poll answered or how it failed."""
-
-    now: dt.datetime
-    result: ExportJob | SalesNavigatorError | None = None
+    part: Slice
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Write this sentence to the log; reply with None."""
+    """Write this sentence to the log."""
 
     sentence: str
     is_warning: bool = False
 
 
-Action: TypeAlias = Pause | Poll | Tell
+PollStep: TypeAlias = Sleep | Poll | Tell
 
 
 def wait(
@@ -210,62 +197,71 @@ def wait(
     max_running: int,
     schedule: PollSchedule,
     deadline: dt.datetime,
-    now: dt.datetime,
+    now: Callable[[], dt.datetime],
     random: Callable[[], float],
-) -> Generator[Action, Any, Report]:
+) -> Generator[PollStep, Any, PollReport]:
     """Poll the running jobs until the worker is needed or the deadline passes.
 
     Failed polls are tolerated until the deadline when waiting can mend them (5xx, network, throttling). At
     least one round is polled even when the deadline has passed: the triggerer may have been down.
+
+    :param now: the clock.
+    :param random: gives numbers from 0 to 1.
     """
-    report = Report(export, deadline)
-    polled, retry_after, phase, began = False, 0.0, None, now
+    report = PollReport(export, deadline)
+    polled, retry_after, phase, began = False, 0.0, None, now()
     while not (report.outcome is Outcome.POLL_FAILED or report.export.has_failed):
-        step = what_is_due(report.export, max_running, now)
+        at = now()
+        step = what_is_due(report.export, max_running, at)
         if not isinstance(step, Wait):
             break
-        left = (deadline - now).total_seconds()
+        left = (deadline - at).total_seconds()
         if polled and left <= 0:
             report.outcome = Outcome.TIMEOUT
             break
         if phase != (phase := _Phase.of(report.export)):
-            began = now
-        waited = max(0.0, (now - began).total_seconds())
+            began = at
+        waited = max(0.0, (at - began).total_seconds())
         pause = max(schedule.pause(waited, random(), enqueued=phase.enqueued), retry_after)
         if step.until:
-            pause = min(pause, (step.until - now).total_seconds())
-        now = (yield Pause(max(0.0, min(pause, left)))).now
-        answers = yield from look(report)
-        now = answers[-1].now if answers else now
-        retry_after = max((getattr(each.result, "retry_after", None) or 0.0 for each in answers), default=0.0)
+            pause = min(pause, (step.until - at).total_seconds())
+        yield Sleep(max(0.0, min(pause, left)))
+        problems = yield from look(report, now)
+        retry_after = max((getattr(each, "retry_after", None) or 0.0 for each in problems), default=0.0)
         polled = True
     return report
 
 
-def look(report: Report) -> Generator[Poll | Tell, Any, list[Tick]]:
+def look(
+    report: PollReport, now: Callable[[], dt.datetime]
+) -> Generator[Poll | Tell, Any, list[SalesNavigatorError]]:
     """Poll every running job once, the oldest first. Skip a job that waits behind another.
 
     LinkedIn runs the jobs of a contract one after another, so a job that was last seen ENQUEUED is polled
     once all before it have ended, be it in this same round. Where jobs do run side by side, each is polled.
 
-    :returns: the answers; the last is an error if a poll failed in a way waiting cannot mend.
+    :param now: the clock.
+    :returns: the polls that failed; the report's outcome says whether waiting can mend the last one.
     """
-    answers: list[Tick] = []
-    queued_behind = False
-    for index in in_order_of_creation(report.export):
-        if queued_behind and report.export.slices[index].status == JobStatus.ENQUEUED:
+    problems: list[SalesNavigatorError] = []
+    is_behind_another = False
+    for part in report.export.running:
+        if is_behind_another and part.status == JobStatus.ENQUEUED:
             continue
-        tick: Tick = yield Poll(index)
-        assert tick.result
-        answers.append(tick)
-        if isinstance(tick.result, ExportJob):
-            yield from report.seen(index, tick.result, tick.now)
-        else:
-            yield from report.failed(tick.result)
+        try:
+            job: ExportJob = yield Poll(part)
+        except SalesNavigatorStoppedError:
+            raise
+        except SalesNavigatorError as problem:
+            problems.append(problem)
+            yield from report.failed(problem)
             if report.outcome is Outcome.POLL_FAILED:
                 break
-        queued_behind |= report.export.slices[index].is_running
-    return answers
+            is_behind_another = True
+        else:
+            yield from report.seen(part, job, now())
+            is_behind_another |= not has_ended(job.status)
+    return problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,21 +273,15 @@ class _Phase:
 
     @classmethod
     def of(cls, export: Export) -> Self:
-        running = in_order_of_creation(export)
-        parts = [export.slices[index] for index in running]
+        running = export.running
         return cls(
-            running[0] if running else None,
+            running[0].job_id if running else None,
             # Once seen PROCESSING, a job does not go back to the queue, whatever a later answer says.
-            all(part.status == JobStatus.ENQUEUED and part.processing_at is None for part in parts),
+            all(part.status == JobStatus.ENQUEUED and part.processing_at is None for part in running),
         )
 
 
-def _has_a_queue(export: Export) -> bool:
-    """The documents know no queue for CRM validation."""
-    return export.kind is ExportKind.ANALYTICS
-
-
-def passes_by_itself(problem: SalesNavigatorError) -> bool:
+def is_transient(problem: SalesNavigatorError) -> bool:
     """True for a failed poll that waiting can mend."""
     if isinstance(problem, SalesNavigatorConfigurationError):
         # A connection that was not found: whoever waits should hear of it, not wait for it.
@@ -299,7 +289,7 @@ def passes_by_itself(problem: SalesNavigatorError) -> bool:
     return problem.retryable and not (isinstance(problem, SalesNavigatorRateLimitError) and problem.daily)
 
 
-def clamped(part: Slice, job: ExportJob) -> str | None:
+def clamp_warning(part: Slice, job: ExportJob) -> str | None:
     """A warning for a completed job that exports from later than asked; None for any other."""
     if job.status != JobStatus.COMPLETED or not job.export_start_at or job.export_start_at <= part.start_at:
         return None
@@ -312,8 +302,7 @@ def clamped(part: Slice, job: ExportJob) -> str | None:
 
 def _took(before: Slice, job: ExportJob, now: dt.datetime) -> str | None:
     """How long the job was queued and processed, if this poll is the first that found it ended."""
-    ended = job.status == JobStatus.COMPLETED or has_failed(job.status)
-    if not (ended and before.is_running and before.submitted_at):
+    if not (has_ended(job.status) and before.is_running and before.submitted_at):
         return None
     if not before.processing_at:
         return f"Job {job.job_id} was queued and processed in {_length(now - before.submitted_at)}."
@@ -330,7 +319,7 @@ def _length(time: dt.timedelta) -> dt.timedelta:
 
 def what_goes_on(export: Export) -> str:
     """One sentence about the jobs that run when nobody waits for them any more."""
-    jobs = ", ".join(str(export.slices[index].job_id) for index in export.running)
+    jobs = ", ".join(str(part.job_id) for part in export.running)
     if not jobs:
         return "No job is running."
     return f"LinkedIn goes on with job {jobs} and keeps its files for seven days."
@@ -344,7 +333,7 @@ def timed_out(
     :param last_problem: of the polls, if any failed.
     """
     problem = f" The last poll that failed: {last_problem}" if last_problem else ""
-    queued = _has_a_queue(export) and any(part.status == JobStatus.ENQUEUED for part in export.slices)
+    queued = export.rules.is_queued and any(part.status == JobStatus.ENQUEUED for part in export.slices)
     reason = f" {_ONE_AT_A_TIME}, and others were ahead." if queued else ""
     waiting = "; ".join(str(part) for part in export.slices if not part.is_completed)
     return SalesNavigatorExportTimeoutError(

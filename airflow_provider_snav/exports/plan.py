@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorExportFailedError
-from airflow_provider_snav.api.models import MAX_SLICES, Export, ExportType, JobStatus, Slice, has_failed
+from airflow_provider_snav.api.models import ExportJob, JobStatus, has_failed
 from airflow_provider_snav.api.windows import to_text
+from airflow_provider_snav.exports.export import MAX_SLICES, Export, Slice
 
 _TOO_LARGE = (JobStatus.EXCEEDED_FILE_SIZE, JobStatus.TIMED_OUT)
 _RESUBMIT: dict[str, str] = {
@@ -21,8 +22,6 @@ _RESUBMIT: dict[str, str] = {
     JobStatus.INTERNAL_ERROR: "LinkedIn failed inside: retry later.",
 }
 _NO_JOB: dict[str, Any] = dict.fromkeys(("job_id", "status", "submitted_at", "processing_at"))
-
-_LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ NO_REMEDIES = Remedies(split_on_failure=False, max_resubmissions=0, max_running=
 class Submit:
     """Submit the jobs of these slices now."""
 
-    indexes: tuple[int, ...]
+    slices: tuple[Slice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,9 @@ def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
     told: list[str] = []
     for part in export.slices:
         if has_failed(part.status):
-            heirs = _remedied(export, part, remedies, now)
-            told.append(_tell(part, heirs))
-            slices += heirs
+            replacements = _remedied(export, part, remedies, now)
+            told.append(_tell(part, replacements))
+            slices += replacements
         else:
             slices.append(part)
     if len(slices) > MAX_SLICES:
@@ -110,53 +109,47 @@ def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
 
 def what_is_due(export: Export, max_running: int, now: dt.datetime) -> Submit | Wait | Done:
     """What comes next for an export none of whose jobs has failed."""
-    pending = [(part.not_before, index) for index, part in enumerate(export.slices) if part.job_id is None]
+    pending = [part for part in export.slices if part.job_id is None]
     if not pending:
         return Done() if export.is_completed else Wait(None)
-    room = max_running - len(list(export.running))
+    room = max_running - len(export.running)
     if room <= 0:
         return Wait(None)
-    due = [index for not_before, index in pending if not_before is None or not_before <= now]
-    return Submit(tuple(due[:room])) if due else Wait(min(moment for moment, _ in pending if moment))
+    due = [part for part in pending if part.not_before is None or part.not_before <= now]
+    if due:
+        return Submit(tuple(due[:room]))
+    return Wait(min(part.not_before for part in pending if part.not_before))
 
 
-def _tell(part: Slice, heirs: tuple[Slice, ...]) -> str:
-    how = "in two halves" if len(heirs) > 1 else "again"
-    when = f", not before {to_text(heirs[0].not_before)}" if heirs[0].not_before else ""
+def _tell(part: Slice, replacements: tuple[Slice, ...]) -> str:
+    how = "in two halves" if len(replacements) > 1 else "again"
+    when = f", not before {to_text(replacements[0].not_before)}" if replacements[0].not_before else ""
     return f"Job {part.job_id} ended with {part.status}: submitting {how}{when}."
 
 
-def submitted(export: Export, index: int, job_id: int, status: str, now: dt.datetime) -> Export:
-    """The export after the slice's job was created."""
-    created = export.with_slice(
-        index,
-        job_id=job_id,
-        attempt=export.slices[index].attempt + 1,
+def submitted(part: Slice, job: ExportJob, now: dt.datetime) -> Slice:
+    """The slice after its job was created."""
+    created = replace(
+        part,
+        job_id=job.job_id,
+        status=None,
+        attempt=part.attempt + 1,
         not_before=None,
         submitted_at=now,
         processing_at=None,
     )
-    return seen(created, index, status, now)
+    return seen(created, job.status, now)
 
 
-def seen(export: Export, index: int, status: str, now: dt.datetime) -> Export:
-    """The export after LinkedIn reported this status of the slice's job."""
-    part = export.slices[index]
+def seen(part: Slice, status: str, now: dt.datetime) -> Slice:
+    """The slice after LinkedIn reported this status of its job."""
     processing_at = part.processing_at or (None if status == JobStatus.ENQUEUED else now)
-    if (part.status, part.processing_at) == (status, processing_at):
-        return export
-    return export.with_slice(index, status=status, processing_at=processing_at)
+    return replace(part, status=status, processing_at=processing_at)
 
 
-def in_order_of_creation(export: Export) -> list[int]:
-    """Positions of the slices whose job has not ended, the job submitted first before all others."""
-    # Exports of 0.1.0 hold no times; they were submitted in the order of their slices.
-    return sorted(export.running, key=lambda index: export.slices[index].submitted_at or _LONG_AGO)
-
-
-def lost(export: Export, index: int) -> Export:
-    """The export after LinkedIn no longer knows the slice's job: it has to be submitted again."""
-    return export.with_slice(index, **_NO_JOB)
+def lost(part: Slice) -> Slice:
+    """The slice after LinkedIn no longer knows its job, which has to be submitted again."""
+    return replace(part, **_NO_JOB)
 
 
 def without_failures(export: Export) -> Export:
@@ -183,15 +176,15 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
 
 
 def _halved(export: Export, part: Slice, remedies: Remedies) -> tuple[Slice, ...]:
-    seats = export.export_type == ExportType.SEAT  # a row of a seat is about a whole day
+    whole_days = export.has_whole_days
     if not part.window:
         advice = "A CRM validation export has no window to halve: ask for a later start."
     elif not remedies.split_on_failure:
         advice = "Ask for a shorter window, or leave split_on_failure on."
-    elif halves := part.window.halves(whole_days=seats):
+    elif halves := part.window.halves(whole_days=whole_days):
         return tuple(map(Slice.of, halves))
     else:
-        advice = f"The window cannot be halved below one {'day' if seats else 'hour'}."
+        advice = f"The window cannot be halved below one {'day' if whole_days else 'hour'}."
     raise _failed(export, part, advice, retryable=part.status == JobStatus.TIMED_OUT)
 
 

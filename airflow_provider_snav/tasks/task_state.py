@@ -10,8 +10,8 @@ from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Context
 from airflow_provider_snav._stopping import Stopping
 from airflow_provider_snav.api.errors import SalesNavigatorError
-from airflow_provider_snav.api.models import Export
 from airflow_provider_snav.api.windows import to_text
+from airflow_provider_snav.exports.export import Export
 
 STATE_KEY = "snav_export"
 PUBLISHING_KEY = "snav_publishing"

@@ -12,7 +12,7 @@ from airflow_provider_snav.api.errors import SalesNavigatorError
 
 
 @contextmanager
-def reporting(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
+def explaining(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
     """Complete every error with what became of the export and where the docs speak of it.
 
     Airflow retries only what a retry can mend.

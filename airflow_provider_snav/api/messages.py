@@ -1,19 +1,36 @@
-"""The words the core and its drivers share: what is asked for, sent and received.
+"""The messages between the core and the code that does I/O, and the two loops that carry them.
 
-Nothing here decides anything. ``repr`` of none of them shows a token, a URL, a header or a body.
+The core decides in generators. A generator yields a step; :func:`drive` (for a worker) or :func:`adrive` (for
+the triggerer) performs it and sends the reply back into the generator:
+
+============  =====================================================
+Step          Reply
+============  =====================================================
+NeedToken     a Token, or None if there is none but the refused one
+Request       a Response, or a NoAnswer when there was none
+Sleep         None
+============  =====================================================
+
+:mod:`airflow_provider_snav.exports.polling` has two steps of its own. Instead of a reply, a generator may get
+a SalesNavigatorError. No ``repr`` here shows a token, a URL, a header or a body.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from airflow_provider_snav.api.errors import SalesNavigatorApiError, SalesNavigatorServerError
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorApiError,
+    SalesNavigatorError,
+    SalesNavigatorServerError,
+)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _REQUEST_IDS = ("x-li-uuid", "x-li-request-id", "x-li-fabric")
@@ -104,14 +121,48 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait this long, in seconds, and say why at INFO."""
+    """Wait this many seconds. The log names the reason, if there is one."""
 
     seconds: float
-    reason: str
+    reason: str = ""
 
 
 Step: TypeAlias = NeedToken | Request | Sleep
 Reply: TypeAlias = Token | Response | NoAnswer | None
+
+
+def drive(steps: Generator[S, Any, T], perform: Callable[[S], Any]) -> T:
+    """Run a generator to its end, on a worker.
+
+    :param perform: does what one step names and returns the reply. If it raises a SalesNavigatorError, the
+        generator gets that error; any other exception ends the loop.
+    :returns: what the generator returns.
+    :raises SalesNavigatorError: the generator ended with it.
+    """
+    reply: Any = None
+    while True:
+        try:
+            step = steps.throw(reply) if isinstance(reply, SalesNavigatorError) else steps.send(reply)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            reply = perform(step)
+        except SalesNavigatorError as error:
+            reply = error
+
+
+async def adrive(steps: Generator[S, Any, T], perform: Callable[[S], Awaitable[Any]]) -> T:
+    """Run a generator to its end, in the triggerer. See :func:`drive`; to stop it, cancel it."""
+    reply: Any = None
+    while True:
+        try:
+            step = steps.throw(reply) if isinstance(reply, SalesNavigatorError) else steps.send(reply)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            reply = await perform(step)
+        except SalesNavigatorError as error:
+            reply = error
 
 
 class OddAnswerError(ValueError):

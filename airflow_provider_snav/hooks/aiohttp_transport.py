@@ -13,11 +13,11 @@ import yarl
 from requests.utils import select_proxy
 
 from airflow_provider_snav._clock import now
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.api.wire import NoAnswer, Request, Response
-from airflow_provider_snav.hooks.failures import Vocabulary, reason
-from airflow_provider_snav.hooks.transport import USER_AGENT, Body, ca_bundle, proxies, tls_context
+from airflow_provider_snav.api.messages import NoAnswer, Request, Response
+from airflow_provider_snav.hooks.network_errors import Vocabulary, reason
+from airflow_provider_snav.hooks.requests_transport import USER_AGENT, Body, ca_bundle, proxies, tls_context
 
 _WORDS = Vocabulary(
     damaged=(aiohttp.ClientPayloadError,),
@@ -73,7 +73,7 @@ _loop_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = Wea
 class AiohttpTransport:
     """Sends core requests over the loop's session, which its last user closes."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
         # For the whole of an answer, which is small here: a time limit for each read took a tenth of a poll.
         self._timeout = aiohttp.ClientTimeout(total=settings.http_timeout)

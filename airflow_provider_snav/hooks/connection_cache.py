@@ -13,29 +13,29 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
-from airflow_provider_snav.api.settings import Settings
-from airflow_provider_snav.hooks.sharing import shared
+from airflow_provider_snav.hooks.single_flight import shared
 
 KEPT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    settings: Settings
+class _CachedSettings:
+    settings: ConnectionSettings
     until: float
 
 
 @dataclass(slots=True)
 class _Lookups:
-    kept: dict[str, _Kept] = field(default_factory=dict)
-    pending: dict[str, asyncio.Task[Settings]] = field(default_factory=dict)
+    kept: dict[str, _CachedSettings] = field(default_factory=dict)
+    pending: dict[str, asyncio.Task[ConnectionSettings]] = field(default_factory=dict)
 
 
 _lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lookups] = WeakKeyDictionary()
 
 
-async def look_up(conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Settings:
+async def look_up(conn_id: str, read: Callable[[], Awaitable[ConnectionSettings]]) -> ConnectionSettings:
     """What the connection says, or said less than half a minute ago.
 
     One look-up serves all who wait for it, see :func:`shared`; a failure is not kept.
@@ -49,15 +49,17 @@ async def look_up(conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Sett
     return await shared(ours.pending, conn_id, lambda: _keep(ours, conn_id, read))
 
 
-async def _keep(ours: _Lookups, conn_id: str, read: Callable[[], Awaitable[Settings]]) -> Settings:
+async def _keep(
+    ours: _Lookups, conn_id: str, read: Callable[[], Awaitable[ConnectionSettings]]
+) -> ConnectionSettings:
     settings = await read()
-    ours.kept[conn_id] = _Kept(settings, time.monotonic() + KEPT_SECONDS)
+    ours.kept[conn_id] = _CachedSettings(settings, time.monotonic() + KEPT_SECONDS)
     return settings
 
 
-def settings_of(conn: Any, extra: Any) -> Settings:
-    """What an Airflow connection says; see :meth:`Settings.of_connection`."""
-    return Settings.of_connection(
+def settings_of(conn: Any, extra: Any) -> ConnectionSettings:
+    """What an Airflow connection says; see :meth:`ConnectionSettings.of_connection`."""
+    return ConnectionSettings.of_connection(
         conn.host, conn.login, conn.password, extra, port=conn.port, schema=conn.schema
     )
 
@@ -72,7 +74,7 @@ def not_found(conn_id: str) -> SalesNavigatorConfigurationError:
     )
 
 
-def forget(conn_id: str, refused: Settings) -> None:
+def forget(conn_id: str, refused: ConnectionSettings) -> None:
     """Have the connection looked up again, unless that has been done since ``refused`` was."""
     ours = _lookups.get(asyncio.get_running_loop())
     if ours and conn_id in ours.kept and ours.kept[conn_id].settings is refused:

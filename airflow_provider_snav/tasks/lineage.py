@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_snav._compat import Asset, AssetRef, Context, openlineage
-from airflow_provider_snav.api.models import ExportKind
 from airflow_provider_snav.api.schemas import SCHEMAS, Column
 from airflow_provider_snav.api.windows import to_text
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from airflow_provider_snav._compat import ObjectStoragePath
-    from airflow_provider_snav.api.models import Export
+    from airflow_provider_snav.exports.export import Export
     from airflow_provider_snav.landing.plan import LandedFile
 
 NAMESPACE: Final = "linkedin://salesnavigator"
@@ -50,7 +49,7 @@ ASSOCIATIONS: Final = Dataset(NAMESPACE, "profile_associations")
 
 def exported_data(export: Export) -> Dataset:
     """What an export takes its rows from."""
-    return Dataset(NAMESPACE, f"{export.subject}/{export.export_type or export.kind}")
+    return Dataset(NAMESPACE, f"{export.subject}/{export.data}")
 
 
 def landed_data(export: Export, folder: ObjectStoragePath, files: Sequence[LandedFile]) -> Dataset:
@@ -119,7 +118,7 @@ def landing_extra(
     """
     slices = export.to_json()["slices"]
     start_at, end_at = slices[0]["start_at"], slices[-1]["end_at"]
-    if files and export.kind is ExportKind.CRM_VALIDATION:
+    if files and export.rules.is_open_ended:
         # LinkedIn chooses the end, and sometimes the start.
         start_at, end_at = files[0].start_at, files[-1].end_at
     return {

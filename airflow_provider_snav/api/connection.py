@@ -74,7 +74,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ConnectionSettings:
     """One ``snav`` connection; see ``docs/connection.md`` for its fields. ``repr`` shows no secret."""
 
     base_url: str = DEFAULT_BASE_URL

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import BaseOperator, Context, conf
 from airflow_provider_snav._stopping import Stoppable
-from airflow_provider_snav.api.arguments import (
+from airflow_provider_snav.exports.export import Export
+from airflow_provider_snav.tasks.arguments import (
     Checks,
     Duration,
     check_arguments,
@@ -20,13 +21,12 @@ from airflow_provider_snav.api.arguments import (
     switch,
     whole_number,
 )
-from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.operators.durable import TaskMemory
-from airflow_provider_snav.operators.reporting import before, reporting
+from airflow_provider_snav.tasks.failures import before, explaining
+from airflow_provider_snav.tasks.task_state import TaskMemory
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.api.polling import PollSchedule
-    from airflow_provider_snav.operators.export_run import ExportRun
+    from airflow_provider_snav.exports.polling import PollSchedule
+    from airflow_provider_snav.tasks.export_run import ExportRun
 
 _LEAST_INTERVAL = dt.timedelta(milliseconds=1)
 
@@ -39,7 +39,7 @@ class ExportOperator(Stoppable, BaseOperator):
     :param durable: on Airflow 3.3 and later, remember the jobs between tries: a retry goes on with them.
     :param poll_interval: seconds or a timedelta before the first poll of a job, and again when LinkedIn
         begins to process it. Pauses grow from there: see
-        :class:`~airflow_provider_snav.api.polling.PollSchedule`.
+        :class:`~airflow_provider_snav.exports.polling.PollSchedule`.
     :param max_poll_interval: seconds or a timedelta between two polls at most.
     :param timeout: seconds or a timedelta, of the whole wait in one try, deferred or not. It includes the
         time in LinkedIn's queue.
@@ -97,7 +97,7 @@ class ExportOperator(Stoppable, BaseOperator):
         check_arguments(self, self._checks)
 
     @abstractmethod
-    def asked(self, context: Context) -> Export:
+    def build_export(self, context: Context) -> Export:
         """What to export, with nothing submitted yet.
 
         :raises SalesNavigatorConfigurationError: an argument is wrong.
@@ -114,15 +114,15 @@ class ExportOperator(Stoppable, BaseOperator):
 
         :returns: the Export as JSON.
         """
-        with reporting(before("Nothing was submitted.")):
+        with explaining(before("Nothing was submitted.")):
             self.check_arguments()
-            asked = self.asked(context)
+            asked = self.build_export(context)
             memory = TaskMemory(context, asked, enabled=self.durable)
             remembered = memory.recall()
             if not remembered:
                 self.check_submittable(asked)
             run = self._run(remembered or asked, memory, deadline=now() + duration(self.timeout, "timeout"))
-        with reporting(run.fate), closing(run):
+        with explaining(run.fate), closing(run):
             if remembered:
                 self.log.info("Going on with what an earlier try submitted: %s", remembered)
                 run.reattach()
@@ -132,15 +132,17 @@ class ExportOperator(Stoppable, BaseOperator):
         self, context: Context, event: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
         """Go on where the trigger stopped waiting."""
-        from airflow_provider_snav.api.polling import Report
+        from airflow_provider_snav.exports.polling import PollReport
 
-        with reporting(lambda _: "A retry goes on with the jobs this task remembers, if Airflow keeps them."):
-            report = Report.from_event(event)
+        with explaining(
+            lambda _: "A retry goes on with the jobs this task remembers, if Airflow keeps them."
+        ):
+            report = PollReport.from_event(event)
             self.log.info("The trigger waited: %s", report.post_mortem())
             memory = TaskMemory(context, report.export, enabled=self.durable)
             run = self._run(report.export, memory, deadline=report.deadline)
-        with reporting(run.fate), closing(run):
-            run.take(report)
+        with explaining(run.fate), closing(run):
+            run.apply_report(report)
             return self._see_through(run)
 
     def _see_through(self, run: ExportRun) -> dict[str, Any] | None:
@@ -151,29 +153,26 @@ class ExportOperator(Stoppable, BaseOperator):
         if run.export.is_completed:
             self.log.info("Complete: %s", run.export)
         else:
-            run.leave()
+            run.mark_submitted()
             self.log.info("Submitted, not waiting: %s", run.export)
         return run.export.to_json()
 
     def _defer(self, run: ExportRun) -> NoReturn:
-        from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
+        from airflow_provider_snav.tasks.waiting import trigger_for
 
-        self.defer(
-            trigger=SalesNavigatorExportTrigger(
-                export=run.export.to_json(),
-                max_running=run.remedies.max_running,
-                poll_interval=run.schedule.first,
-                max_poll_interval=run.schedule.longest,
-                deadline=run.deadline.timestamp(),
-                snav_conn_id=self.snav_conn_id,
-            ),
-            method_name="execute_complete",
+        trigger = trigger_for(
+            run.export,
+            max_running=run.remedies.max_running,
+            schedule=run.schedule,
+            deadline=run.deadline,
+            snav_conn_id=self.snav_conn_id,
         )
+        self.defer(trigger=trigger, method_name="execute_complete")
 
     def _run(self, export: Export, memory: TaskMemory, *, deadline: dt.datetime) -> ExportRun:
-        from airflow_provider_snav.api.export_plan import NO_REMEDIES, Remedies
+        from airflow_provider_snav.exports.plan import NO_REMEDIES, Remedies
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-        from airflow_provider_snav.operators.export_run import ExportRun
+        from airflow_provider_snav.tasks.export_run import ExportRun
 
         delay = duration(self.resubmit_delay, "resubmit_delay")
         remedies = Remedies(self.split_on_failure, self.max_resubmissions, delay)
@@ -192,7 +191,7 @@ class ExportOperator(Stoppable, BaseOperator):
 
 def schedule_of(operator: ExportOperator) -> PollSchedule:
     """How often the operator polls."""
-    from airflow_provider_snav.api.polling import PollSchedule
+    from airflow_provider_snav.exports.polling import PollSchedule
 
     first = duration(operator.poll_interval, "poll_interval").total_seconds()
     longest = duration(operator.max_poll_interval, "max_poll_interval").total_seconds()

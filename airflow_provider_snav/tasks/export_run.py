@@ -7,7 +7,6 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav._clock import now
-from airflow_provider_snav.api import calls
 from airflow_provider_snav.api.errors import (
     SalesNavigatorError,
     SalesNavigatorExportFailedError,
@@ -15,7 +14,8 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorRateLimitError,
 )
 from airflow_provider_snav.api.exchange import MOST_CREATIONS
-from airflow_provider_snav.api.export_plan import (
+from airflow_provider_snav.exports.export import Export, Slice
+from airflow_provider_snav.exports.plan import (
     Done,
     Remedies,
     Submit,
@@ -24,22 +24,21 @@ from airflow_provider_snav.api.export_plan import (
     submitted,
     without_failures,
 )
-from airflow_provider_snav.api.models import Export
-from airflow_provider_snav.api.polling import (
+from airflow_provider_snav.exports.polling import (
     Outcome,
+    PollReport,
     PollSchedule,
-    Report,
     describe,
     timed_out,
     wait,
     what_goes_on,
 )
 from airflow_provider_snav.hooks.token_warning import warn_before_expiry
-from airflow_provider_snav.operators.worker_polls import poll_on_worker, write_findings
+from airflow_provider_snav.tasks.waiting import poll_on_worker, write_findings
 
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
-    from airflow_provider_snav.operators.durable import TaskMemory
+    from airflow_provider_snav.tasks.task_state import TaskMemory
 
 
 class ExportRun:
@@ -79,11 +78,11 @@ class ExportRun:
 
     def reattach(self) -> None:
         """Ask LinkedIn how the remembered jobs stand; one it no longer knows is submitted again."""
-        for index, part in enumerate(self.export.slices):
+        for part in self.export.slices:
             if part.job_id is None:
                 continue
             try:
-                self._ask(index)
+                self._ask(part)
             except SalesNavigatorNotFoundError:
                 self._log.warning("LinkedIn no longer knows job %s; it will be submitted again.", part.job_id)
         self._remember()
@@ -109,39 +108,39 @@ class ExportRun:
             if self.export.has_begun:
                 # Airflow refuses this of a try that is over, such as one that was frozen in its last wait.
                 self._remember()
-            for index in plan.step.indexes:
-                self._submit(index)
+            for part in plan.step.slices:
+                self._submit(part)
             # Afterwards, so that the look-up delays no submission.
             warn_before_expiry(self._hook, self.export, self._log)
 
-    def _submit(self, index: int) -> None:
-        call = calls.create_job(self.export, self.export.slices[index])
+    def _submit(self, part: Slice) -> None:
         self.jobs_in_doubt = MOST_CREATIONS
         try:
-            job = self._hook.run(call, after_wait=self._remember)
+            job = self._hook.run(self.export.create_job(part), after_wait=self._remember)
         except SalesNavigatorError as error:
             self.jobs_in_doubt = error.jobs_in_doubt
             raise
         self.jobs_in_doubt = 0
-        self.export = submitted(self.export, index, job.job_id, job.status, now())
+        created = submitted(part, job, now())
+        self.export = self.export.with_slice(part, created)
         # First: should the state not be written, the log still knows the job.
-        self._log.info("Submitted: %s, %s", self.export.title, self.export.slices[index])
+        self._log.info("Submitted: %s, %s", self.export.title, created)
         self._remember()
 
     def _remember(self) -> None:
         self._memory.remember(self.export)
 
-    def leave(self) -> None:
+    def mark_submitted(self) -> None:
         """Let the task succeed while its jobs still run: someone else waits."""
         self._memory.remember(self.export, finished=True)
 
     def wait(self) -> None:
         """Wait here, holding the worker, until there is something to submit or nothing left to wait for."""
         limit = self.remedies.max_running
-        steps = wait(self.export, limit, self.schedule, self.deadline, now(), random.random)
-        self.take(poll_on_worker(steps, self.export, self._hook, self._log))
+        steps = wait(self.export, limit, self.schedule, self.deadline, now, random.random)
+        self.apply_report(poll_on_worker(steps, self.export, self._hook, self._log))
 
-    def take(self, report: Report) -> None:
+    def apply_report(self, report: PollReport) -> None:
         """Take over what a wait found.
 
         :raises SalesNavigatorExportTimeoutError: the deadline passed.
@@ -154,22 +153,21 @@ class ExportRun:
                 raise timed_out(self.export, self._timeout, report.last_problem)
             case Outcome.POLL_FAILED:
                 # Asked here, the same question gives the same error, with its type and in this log.
-                for index in list(self.export.running):
-                    self._ask(index)
+                for part in self.export.running:
+                    self._ask(part)
                 # The triggerer may fail where the worker does not, each time anew.
                 if now() >= self.deadline and not self.export.is_completed:
                     raise timed_out(self.export, self._timeout, report.last_problem)
 
-    def _ask(self, index: int) -> None:
-        part = self.export.slices[index]
+    def _ask(self, part: Slice) -> None:
         try:
-            job = self._hook.run(calls.get_job(self.export, part))
+            job = self._hook.run(self.export.get_job(part))
         except SalesNavigatorNotFoundError as error:
-            self.export = lost(self.export, index)
+            self.export = self.export.with_slice(part, lost(part))
             raise error.because(f"LinkedIn no longer knows a job of this export ({part.job_id}).") from None
         self._log.info("%s", describe(job))
-        found = Report(self.export, self.deadline)
-        found.seen(index, job, now())
+        found = PollReport(self.export, self.deadline)
+        found.seen(part, job, now())
         write_findings(found, self._log)
         self.export = found.export
 
@@ -183,7 +181,7 @@ class ExportRun:
 
     def jobs_fate(self, error: SalesNavigatorError) -> str:
         """What becomes of the jobs after this error."""
-        if error.jobs_in_doubt and not list(self.export.running):
+        if error.jobs_in_doubt and not self.export.running:
             return ""  # its message says so
         return what_goes_on(self.export) if self.export.has_begun else "No job was created."
 
