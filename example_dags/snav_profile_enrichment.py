@@ -23,7 +23,7 @@ def snav_profile_enrichment():
     SalesNavigatorProfileAssociationsOperator(
         task_id="enrich",
         keys="{{ var.value.snav_contact_keys }}",
-        output="{{ var.value.snav_lake }}/profiles/{{ run_id | replace(':', '') }}.jsonl",
+        destination="{{ var.value.snav_lake }}/profiles/{{ run_id | replace(':', '') }}.jsonl",
     )
 
 

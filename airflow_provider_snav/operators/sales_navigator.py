@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import Asset, BaseOperator, Context, ObjectStoragePath
+from airflow_provider_snav._deprecations import renamed
 from airflow_provider_snav._stopping import Stoppable
 from airflow_provider_snav.api.associations import RESULT_COLUMNS, AssociationResult, result_row
 from airflow_provider_snav.api.errors import (
@@ -267,22 +268,22 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
     with ``instance_id``, ``partner``, ``record_id``, ``member``, ``profile`` and ``profile_photo`` (null
     without a match) and ``error`` (null unless LinkedIn failed on this key alone).
 
-    With ``output`` the event of every asset in ``outlets`` has what is returned as its ``extra``: ``uri``,
-    ``keys``, ``matched`` and ``failed``.
+    With ``destination`` the event of every asset in ``outlets`` has what is returned as its ``extra``:
+    ``uri``, ``keys``, ``matched`` and ``failed``.
 
     :param keys: a list of mappings with ``instance_id``, ``partner`` and ``record_id``, or the URI of a CSV
         or JSONL object with those columns.
-    :param output: URI of the JSONL object to write, published only when complete. Without it the results are
-        returned, at most 1,000.
-    :param output_uri: the same, by the name of its attribute; ``output`` is the one to use.
+    :param destination: URI of the JSONL object to write, published only when complete. Without it the results
+        are returned, at most 1,000.
+    :param output: deprecated like ``output_uri``: an older name of ``destination``.
     :param snav_conn_id: a connection of type ``snav``.
     """
 
-    template_fields: Sequence[str] = ("keys", "output_uri", "snav_conn_id")
+    template_fields: Sequence[str] = ("keys", "destination", "snav_conn_id")
     ui_color = "#dce6f1"
     _checks: ClassVar[Checks] = {
         "keys": check_keys,
-        "output_uri": optional(lambda value, _: check_object(value, "output")),
+        "destination": optional(lambda value, _: check_object(value, "destination")),
         "snav_conn_id": connection_id,
     }
 
@@ -290,6 +291,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         self,
         *,
         keys: str | Sequence[Mapping[str, str]],
+        destination: str | None = None,
         output: str | None = None,
         output_uri: str | None = None,
         snav_conn_id: str = "snav_default",
@@ -297,8 +299,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.keys = keys
-        # Not "output": in Airflow that is every operator's own, its XCom reference.
-        self.output_uri = output_uri if output is None else output
+        self.destination = renamed("destination", destination, output=output, output_uri=output_uri)
         self.snav_conn_id = snav_conn_id
         self._written: tuple[ObjectStoragePath, int] | None = None
         self._may_be_written = False
@@ -307,22 +308,21 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
     def check_arguments(self) -> None:
         """See :meth:`ExportOperator.check_arguments`."""
         check_arguments(self, self._checks)
-        if self.output_uri is None and isinstance(self.keys, list | tuple):
+        if self.destination is None and isinstance(self.keys, list | tuple):
             few_enough(self.keys)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """Map this operator; see Airflow's own."""
         # Airflow sees what a mapped task depends on only in arguments named like a template field.
-        if "output" in kwargs:
-            kwargs["output_uri"] = kwargs.pop("output")
+        if older := {name: kwargs.pop(name) for name in ("output", "output_uri") if name in kwargs}:
+            kwargs["destination"] = renamed("destination", kwargs.get("destination"), **older)
         return super().partial(**kwargs)
 
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Ask for all keys.
 
-        :returns: with ``output`` its ``uri`` and the counts ``keys``, ``matched`` and ``failed``; without it
-            the results, in the order of the keys.
+        :returns: with ``destination`` its ``uri`` and counts; without it the results, in the keys' order.
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
@@ -355,10 +355,10 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         return facets(inputs, outputs)
 
     def _output(self) -> ObjectStoragePath | None:
-        if self.output_uri is None:
+        if self.destination is None:
             return None
-        check_object(self.output_uri, "output")
-        return storage_path(self.output_uri, "output")
+        check_object(self.destination, "destination")
+        return storage_path(self.destination, "destination")
 
     def _write(
         self, results: Iterable[AssociationResult], path: ObjectStoragePath, context: Context

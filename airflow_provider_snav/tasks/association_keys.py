@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
 
 MAX_RETURNED_KEYS = 1000
-"""How many associations may be returned through XCom; more need an ``output``."""
+"""How many associations may be returned through XCom; more need a ``destination``."""
 
 
 def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:

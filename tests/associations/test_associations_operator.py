@@ -15,7 +15,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from association_keys_of_all_kinds import awkward_keys
 from task_runs import MAPPED, context_of
 
+from airflow_provider_snav._compat import AirflowProviderDeprecationWarning
 from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
     SalesNavigatorDestinationError,
     SalesNavigatorPermissionError,
     SalesNavigatorServerError,
@@ -41,7 +43,9 @@ def _a_new_process_that_hardly_waits(monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def enrich(keys: Any, output: str | None = None) -> Any:
-    task = SalesNavigatorProfileAssociationsOperator(task_id="enrich", keys=keys, output=output, **MAPPED)
+    task = SalesNavigatorProfileAssociationsOperator(
+        task_id="enrich", keys=keys, destination=output, **MAPPED
+    )
     return task.execute(context_of(task))
 
 
@@ -321,7 +325,7 @@ def test_an_output_in_the_folder_the_worker_runs_in_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     message = refusal(snav_sandbox, [KEY], output)
-    assert f"output={output!r} is neither a URI nor an absolute path" in message
+    assert f"destination={output!r} is neither a URI nor an absolute path" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -358,33 +362,46 @@ class _Upstream(BaseOperator):
         raise NotImplementedError
 
 
-def test_a_task_that_makes_the_output_comes_first_mapped_or_not() -> None:
+def test_a_task_that_makes_the_destination_comes_first_mapped_or_not() -> None:
     with DAG("d", schedule=None):
         place = _Upstream(task_id="place")
-        plain = SalesNavigatorProfileAssociationsOperator(task_id="plain", keys=[KEY], output=place.output)
-        partial = SalesNavigatorProfileAssociationsOperator.partial(task_id="mapped", output=place.output)
+        plain = SalesNavigatorProfileAssociationsOperator(
+            task_id="plain", keys=[KEY], destination=place.output
+        )
+        partial = SalesNavigatorProfileAssociationsOperator.partial(
+            task_id="mapped", destination=place.output
+        )
         mapped = partial.expand(keys=[[KEY]])
     assert plain.upstream_task_ids == mapped.upstream_task_ids == {"place"}
     assert plain.output.operator is plain, "Airflow's own reference stays what it is"
 
 
-@pytest.mark.parametrize(
-    ("partial", "expand"),
-    [
-        ({"output": "/lake/members.jsonl"}, {"keys": [KEY]}),
-        ({"keys": [KEY]}, {"output": "/lake/members.jsonl"}),
-    ],
-    ids=["partial", "expand"],
-)
-def test_a_mapped_task_takes_its_output_by_the_same_name(
-    partial: dict[str, Any], expand: dict[str, Any]
-) -> None:
+OLDER_NAMES = ["output", "output_uri"]
+OBJECT = "/lake/members.jsonl"
+
+
+@pytest.mark.parametrize("name", OLDER_NAMES)
+def test_the_older_name_of_destination_works_and_warns_where_the_dag_file_gives_it(name: str) -> None:
+    told = f"The argument {name} is deprecated and called destination now"
+    operator, given = SalesNavigatorProfileAssociationsOperator, {name: OBJECT}
     with DAG("d", schedule=None):
-        mapped = SalesNavigatorProfileAssociationsOperator.partial(task_id="mapped", **partial).expand(
-            **{name: [value] for name, value in expand.items()}
+        with pytest.warns(AirflowProviderDeprecationWarning, match=told) as plain:
+            task = operator(task_id="plain", keys=[KEY], **given)
+        with pytest.warns(AirflowProviderDeprecationWarning, match=told) as partial:
+            mapped = operator.partial(task_id="partial", **given).expand(keys=[[KEY]])
+        expanded = operator.partial(task_id="expand", keys=[KEY]).expand(**{name: [OBJECT]})
+        with pytest.warns(AirflowProviderDeprecationWarning, match=told):
+            expanded = expanded.unmap(given)
+    assert {warning.filename for warning in [*plain, *partial]} == {__file__}
+    assert {each.destination for each in (task, mapped.unmap({"keys": [KEY]}), expanded)} == {OBJECT}
+
+
+@pytest.mark.parametrize("name", OLDER_NAMES)
+def test_one_argument_by_two_names_is_refused(name: str) -> None:
+    with pytest.raises(SalesNavigatorConfigurationError, match="Give destination alone"):
+        SalesNavigatorProfileAssociationsOperator(
+            task_id="enrich", keys=[KEY], destination=OBJECT, **{name: OBJECT}
         )
-        task = mapped.unmap(expand)
-    assert (task.output_uri, task.keys) == ("/lake/members.jsonl", [KEY])
 
 
 def test_a_store_that_refuses_is_named(snav_sandbox: Sandbox, tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_associations_say_whether_their_object_may_be_written(
 ) -> None:
     keys = [{"instance_id": "org.example", "partner": "MS", "record_id": "1"}]
     output = f"{lake.destination}/members.jsonl"
-    task = SalesNavigatorProfileAssociationsOperator(task_id="enrich", keys=keys, output=output)
+    task = SalesNavigatorProfileAssociationsOperator(task_id="enrich", keys=keys, destination=output)
     lake.gate.refuse(Moment.PUBLISH, obeys=obeys)
     with pytest.raises(SalesNavigatorDestinationError, match=f"{says}, and nothing was changed at"):
         task.execute(context_of(task))

@@ -59,7 +59,7 @@ def lineage():
     SalesNavigatorProfileAssociationsOperator(
         task_id="enrich",
         keys="{{ var.value.snav_contact_keys }}",
-        output=f"{LAKE}/members.jsonl",
+        destination=f"{LAKE}/members.jsonl",
         outlets=[Asset("members")],
     )
     SalesNavigatorToObjectStorageOperator(
