@@ -6,6 +6,7 @@
 #   make docs    these pages and the reference, into build/docs
 #   make test-matrix    the built wheel on every supported Airflow and Python, a quarter of an hour;
 #                       AIRFLOW="3.1 3.2" and PYTHONS=3.12 choose some of them
+#   make test-scale     200 contracts, 1,000 waiting exports and 2 GiB in a pod, an hour; prints figures
 #   make test-installs, test-environments, test-strangers    on other people's machines; see docs/contributing.md
 #   make bench   what it costs, beside what one would pick instead, ten minutes; into benchmarks/RESULTS.md
 #   make build          the sdist and the wheel, in dist/
@@ -48,7 +49,7 @@ UV = $(BIN)/python demo/uv_like_pip.py
 COMPILE = pip compile --quiet --universal --python-version 3.11 $(UPGRADE) --no-annotate --no-header
 INSTALL = $(UV) pip install --quiet --compile-bytecode --constraint constraints.txt
 
-.PHONY: help demo up docs test test-system test-ui screenshots test-matrix test-installs test-environments test-strangers bench build release lint format constraints clean
+.PHONY: help demo up docs test test-system test-scale test-ui screenshots test-matrix test-installs test-environments test-strangers bench build release lint format constraints clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -64,9 +65,14 @@ up: $(DEMO_STAMP)
 test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
-# Part of `make test`, too: PostgreSQL, S3, two triggerers, kill -9.
+# Part of `make test`, too: PostgreSQL, S3, two triggerers, Celery, pods, kill -9.
 test-system: $(TEST_STAMP)
 	$(BIN)/python -m pytest tests/system
+
+# One after the other: each brings up an Airflow of its own, and memory is measured.
+test-scale: $(TEST_STAMP)
+	$(BIN)/python -m pytest -s -m scale tests/system/test_system_pods.py
+	$(BIN)/python -m pytest -s -m scale tests/system/test_system_scale.py
 
 # The web page in a headless Chromium, which the system has to have: the tests say how to install it.
 test-ui: $(UI_STAMP)

@@ -168,7 +168,7 @@ class LocalAirflow:
     def _start(self) -> None:
         """Start everything; return when the REST API can be called."""
         home = self.root / "airflow"
-        (home / "config").mkdir(parents=True)
+        (home / "config").mkdir(parents=True, exist_ok=True)
         policy = haste(self._poll_interval, 2 * self._poll_interval)
         (home / "config" / "airflow_local_settings.py").write_text(policy)
         self._environment = airflow_environment(home, **self.settings)

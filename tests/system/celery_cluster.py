@@ -27,16 +27,18 @@ _OWN_FOLDERS = 'mount -t tmpfs none /var/tmp && mount -t tmpfs none /dev/shm && 
 class CeleryDeployment(Deployment):
     """All of it, inside a ``with`` block; the workers are started by :meth:`restore`."""
 
-    def __init__(self, *dags: Path) -> None:
+    def __init__(self, *dags: Path, poll_interval: float = 0.5, **settings: object) -> None:
         self._redis_port = free_port()
         broker = f"redis://{HOST}:{self._redis_port}"
         super().__init__(
             *dags,
+            poll_interval=poll_interval,
             CORE__EXECUTOR="CeleryExecutor",
             CELERY__BROKER_URL=f"{broker}/0",
             CELERY__RESULT_BACKEND=f"{broker}/1",
             CELERY__SYNC_PARALLELISM=1,
             CELERY__WORKER_PREFETCH_MULTIPLIER=1,
+            **settings,
         )
         self.broker = redis.Redis(HOST, self._redis_port)
         self._inside = _mount_namespace()

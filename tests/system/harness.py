@@ -8,8 +8,12 @@ as fate does, with ``kill -9``.
 from __future__ import annotations
 
 import datetime as dt
+import json
+import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,34 +22,44 @@ import psutil
 from guard import kill_tree
 from local_airflow import LocalAirflow, free_port, wait_for
 from postgres import Postgres
+from process_memory import memory_of, remove_cgroups
+
+_HERE = Path(__file__).parent
+POD_BYTES = 512 * 10**6
+"""The memory a pod may have."""
+
+_SETTINGS = {
+    "CORE__EXECUTOR": "LocalExecutor,pods:pod_executor.PodExecutor",
+    # Airflow never gives the slot of a killed local worker back.
+    "CORE__PARALLELISM": 12,
+    "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
+    # How soon a killed worker and a killed triggerer are noticed; by default after 300 and 30 s.
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 8,
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 1,
+    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 15,
+}
 
 
 class Deployment(LocalAirflow):
     """All of it, inside a ``with`` block.
 
     :param dags: the folders DAGs are read from.
+    :param poll_interval: see :class:`LocalAirflow`.
     :param settings: more of Airflow's.
     """
 
     components = ("api-server", "scheduler -s", "dag-processor")
 
-    def __init__(self, *dags: Path, **settings: object) -> None:
+    def __init__(self, *dags: Path, poll_interval: float = 0.5, **settings: object) -> None:
         root = Path(tempfile.mkdtemp(prefix="snav-system-"))
         # PostgreSQL may run as another user, whose folder is below.
         root.chmod(0o711)
         super().__init__(
             root,
             *dags,
-            poll_interval=0.5,
+            poll_interval=poll_interval,
             temporary=True,
-            # Airflow never gives the slot of a killed local worker back.
-            CORE__PARALLELISM=12,
-            SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=0.2,
-            # How soon a killed worker and a killed triggerer are noticed; by default after 300 and 30 s.
-            SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT=8,
-            SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL=1,
-            TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD=15,
-            **settings,
+            **{**_SETTINGS, **_pod_settings(root), **settings},
         )
         self._triggerers: dict[int, str] = {}
 
@@ -62,9 +76,30 @@ class Deployment(LocalAirflow):
             [job] = wait_for(f"{name} to register", lambda: self._triggerer_jobs() - known)  # noqa: B023
             self._triggerers[job] = name
 
+    def stop(self) -> None:
+        """See the base class."""
+        super().stop()
+        remove_cgroups(self.root.name)
+
     def kill_scheduler(self) -> None:
         """``kill -9`` the scheduler, all its workers and what they run."""
         self._kill("scheduler")
+
+    @contextmanager
+    def second_scheduler(self) -> Iterator[None]:
+        """Have two schedulers within a ``with`` block; the second soon notices that the first was killed."""
+        # By default after half a minute, and when it looks for such tasks, every five minutes.
+        impatience = {
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "2",
+        }
+        known = self._jobs("SchedulerJob")
+        self._launch("scheduler -s", "scheduler-2", environment=self._environment | impatience)
+        wait_for("the second scheduler to register", lambda: self._jobs("SchedulerJob") - known)
+        try:
+            yield
+        finally:
+            self._kill("scheduler-2")
 
     def kill_triggerer(self, job: int) -> None:
         """``kill -9`` one triggerer, named by the number of its job (see :meth:`Run.triggerer_of`)."""
@@ -96,15 +131,26 @@ class Deployment(LocalAirflow):
         run = self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": logical_date, "conf": conf})
         return Run(self, dag_id, run["dag_run_id"])
 
+    def memory(self) -> dict[str, list[int]]:
+        """The bytes each process of each component holds, pages it shares with others in part."""
+        return {name: memory_of(process.pid) for name, process in list(self._components.items())}
+
     def logs_with(self, *texts: str) -> list[Path]:
         """The log files, of components and of tasks, in which one of these texts stands."""
         logs = self.root.rglob("*.log")
         return [log for log in logs if any(text in log.read_text(errors="replace") for text in texts)]
 
     def _triggerer_jobs(self) -> set[int]:
-        return {job["id"] for job in self.call("GET", "jobs?job_type=TriggererJob&limit=100")["jobs"]}
+        return self._jobs("TriggererJob")
+
+    def _jobs(self, query: str) -> set[int]:
+        return {job["id"] for job in self.call("GET", f"jobs?job_type={query}&limit=100")["jobs"]}
 
     def _start(self) -> None:
+        config = self.root / "airflow" / "config"
+        config.mkdir(parents=True)
+        for module in ("pod_executor.py", "process_memory.py"):
+            shutil.copy(_HERE / module, config)
         self.postgres = Postgres(self.root / "postgres", free_port())
         self.settings["DATABASE__SQL_ALCHEMY_CONN"] = self.postgres.url("psycopg2")
         server = self.postgres.start()
@@ -203,16 +249,15 @@ class Run:
 
         return wait_for(f"a triggerer to take {task_id}", assigned)
 
-    def supervisor_of(self, task_id: str) -> psutil.Process:
-        """The worker's process that runs this task's, and no other task's."""
+    def processes_of(self, task_id: str) -> list[psutil.Process]:
+        """The process that supervises this task, and no other task's, the task's own, and its children."""
         supervisor = psutil.Process(self.task_instance(task_id)["pid"]).parent()
         assert supervisor, "the task's supervisor is gone already"
-        return supervisor
+        return [supervisor, *supervisor.children(recursive=True)]
 
     def freeze_worker_of(self, task_id: str) -> Frozen:
         """Suspend the task and what runs it, as a machine does that is out of memory."""
-        supervisor = self.supervisor_of(task_id)
-        return Frozen([supervisor, *supervisor.children(recursive=True)])
+        return Frozen(self.processes_of(task_id))
 
     def kill_worker_of(self, task_id: str) -> None:
         """``kill -9`` the worker that runs this task, and the task."""
@@ -221,6 +266,11 @@ class Run:
         assert worker, "the task's worker is gone already"
         assert "LocalExecutor" in " ".join(worker.cmdline()), worker
         kill_tree(worker.pid)
+
+    def pods(self, task_id: str) -> list[dict[str, Any]]:
+        """What is known of the pods of a task that have ended, in their order."""
+        pods = sorted((self.deployment.root / "pods" / self.run_id).glob(f"{task_id}-*/ended.json"))
+        return [json.loads(each.read_text()) for each in pods]
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         return self.deployment.call(method, f"dags/{self.dag_id}/dagRuns/{self.run_id}/{path}", body)
@@ -234,6 +284,17 @@ class Run:
             for number in tries
         ]
         return "\n".join([str(brief), *logs, self.deployment.component_logs()])
+
+
+def _pod_settings(root: Path) -> Mapping[str, object]:
+    readable = (sys.prefix, sys.base_prefix, _HERE.parent.parent, root / "airflow" / "config")
+    return {
+        "PODS__SCRIPT": _HERE / "pod.sh",
+        "PODS__FOLDER": root / "pods",
+        "PODS__CGROUPS": root.name,
+        "PODS__READABLE": ":".join(map(str, readable)),
+        "PODS__MEMORY_LIMIT": POD_BYTES,
+    }
 
 
 class Frozen:
@@ -250,9 +311,14 @@ class Frozen:
             process.resume()
 
     def wait_for_end_of_task(self) -> None:
-        """Wait until the task's process is gone; its supervisor may get other tasks."""
-        _, alive = psutil.wait_procs(self._processes[1:], timeout=60)
-        assert not alive
+        """Wait until the task's process is gone."""
+        wait_for_end_of_task(self._processes)
+
+
+def wait_for_end_of_task(processes: Sequence[psutil.Process]) -> None:
+    """Wait until a task's process is gone; its supervisor, the first of them, may get other tasks."""
+    _, alive = psutil.wait_procs(processes[1:], timeout=60)
+    assert not alive
 
 
 def days_ago(number: int) -> str:

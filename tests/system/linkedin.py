@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 from harness import Deployment, Run, days_ago
+from landing_stores import BUCKET, S3Store, s3_client
 from local_airflow import wait_for
 from stops import Silence
 
+from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.sandbox.faults import CallKind, Delay
 from airflow_provider_snav.sandbox.server import Sandbox
 
@@ -35,6 +38,15 @@ class LinkedIn:
         self.sandbox.fault("download", Delay(silence))
         run = self.export("export_deferred")
         wait_for("the download", lambda: silence.has_begun)
+        return run
+
+    def export_until_it_uploads(self, lake: S3Store) -> Run:
+        """An export whose landing is in the middle of two gibibytes; another try will find less."""
+        self.let_jobs_end()
+        self.sandbox.settings.bulk_bytes = 2 * 1024**3
+        run = self.export("export_deferred", lake=str(lake.folder))
+        wait_for("an upload", lake.uploads)
+        self.sandbox.settings.bulk_bytes = 0
         return run
 
     @property
@@ -77,6 +89,12 @@ class LinkedIn:
         landed = [path.read_bytes() for path in self._visible()]
         assert landed == [file.read() for file in self.sandbox.files(job_id)]
 
+    def assert_only_job_landed_in(self, lake: S3Store) -> None:
+        """No job was created but the one whose file lies there, and there is nothing else."""
+        [job] = self.jobs
+        assert list(lake.files().values()) == [file.read() for file in self.sandbox.files(job)]
+        assert not lake.uploads()
+
     def landed(self) -> dict[str, tuple[int, int]]:
         """Which files a reader finds, and what tells one writing of them from another."""
         found = {path.name: path.stat() for path in self._visible()}
@@ -85,3 +103,11 @@ class LinkedIn:
     def _visible(self) -> list[Path]:
         # Readers pass over names that begin with a dot: what a killed try left is removed when it is old.
         return [path for path in sorted((self.folder / "landed").rglob("*")) if path.name[0] != "."]
+
+
+def s3_lake(address: str, airflow: Deployment, name: str) -> S3Store:
+    """A folder of its own on an S3 server, with a connection to it."""
+    extra = {"endpoint_url": f"http://{address}", "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "lake-key", "password": "lake-secret", "extra": extra}
+    airflow.add_connection(f"lake_{name}", json.dumps(connection))
+    return S3Store(ObjectStoragePath(f"s3://lake_{name}@{BUCKET}/{name}"), s3_client(f"http://{address}"))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -31,21 +30,10 @@ from airflow_provider_snav.sandbox.faults import (
     http_error,
     throttled,
 )
-from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
 
 # The first test waits for the deployment to start.
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def linkedin(airflow: Deployment, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[LinkedIn]:
-    # A line a request is thousands.
-    caplog.set_level("WARNING", logger="airflow_provider_snav.sandbox")
-    airflow.restore()
-    with Sandbox(analytics_processing=timedelta(days=365)) as sandbox:
-        yield LinkedIn(sandbox, airflow, tmp_path)
-        assert not airflow.logs_with(sandbox.access_token, sandbox.client_secret, "x-li-ambry-ep=")
 
 
 def test_an_export_without_a_crash_is_one_job(linkedin: LinkedIn) -> None:
@@ -110,6 +98,23 @@ def test_all_workers_and_the_scheduler_killed_while_deferred_cost_nothing(
     airflow.restore()
     assert run.wait_for_state("export", "success")["try_number"] == 1
     linkedin.assert_only_job_landed(run)
+
+
+def test_one_of_two_schedulers_killed_leaves_its_exports_to_the_other(
+    airflow: Deployment, make_linkedin: Callable[[str], LinkedIn]
+) -> None:
+    polling, waiting = make_linkedin("polling"), make_linkedin("waiting")
+    polls = polling.export("export_on_worker")
+    waits = waiting.export("export_deferred")
+    for linkedin in (polling, waiting):
+        linkedin.wait_for_polls()
+    with airflow.second_scheduler():
+        airflow.kill_scheduler()
+        polls.wait_for_state("export", "running", try_number=2)
+        for linkedin, run in ((polling, polls), (waiting, waits)):
+            linkedin.let_jobs_end()
+            linkedin.assert_only_job_landed(run)
+    assert waits.task_instance("export")["try_number"] == 1
 
 
 def test_a_triggerer_killed_hands_over_to_the_other(airflow: Deployment, linkedin: LinkedIn) -> None:

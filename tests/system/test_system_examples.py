@@ -1,4 +1,4 @@
-"""Every example DAG at once on a real Airflow, landing on a real S3 server, while LinkedIn has a bad day."""
+"""Every example DAG at once on an Airflow with two schedulers and on S3, while LinkedIn has a bad day."""
 
 from __future__ import annotations
 
@@ -60,7 +60,11 @@ class Ran:
 def ran(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     airflow.restore()
     # Slow enough that no job is complete before its task could defer: 2 seconds for analytics, 11 for CRM.
-    with seaweedfs(tmp_path_factory.mktemp("s3")) as address, Sandbox(speed=500) as sandbox:
+    with (
+        airflow.second_scheduler(),
+        seaweedfs(tmp_path_factory.mktemp("s3")) as address,
+        Sandbox(speed=500) as sandbox,
+    ):
         sandbox.script_statuses("PROCESSING", DATA_DELAY)
         sandbox.fault("status", http_error(503))
         sandbox.fault("download", Cut(after_bytes=100))
@@ -76,7 +80,7 @@ def ran(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for dag_id in ALL:
             airflow.call("PATCH", f"dags/{dag_id}", {"is_paused": False})
         try:
-            runs = wait_for("all runs to end", lambda: _ended(airflow), timeout=120)
+            runs = wait_for("all runs to end", lambda: _ended(airflow), timeout=180)
         except TimeoutError as error:
             raise AssertionError(f"{error}\n{_unfinished(airflow)}") from None
         for dag_id in ALL:

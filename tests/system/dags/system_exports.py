@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Param, conf
 
 from airflow_provider_snav.landing.publish import Publication
 from airflow_provider_snav.operators.sales_navigator import SalesNavigatorAnalyticsExportOperator
@@ -18,6 +18,7 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
 PARAMS = {
     "snav_conn_id": Param("snav_default", type="string"),
     "folder": Param("/nowhere", type="string", description="Files land in landed/ below it"),
+    "lake": Param("", type="string", description="Files land here instead"),
     "start_at": Param("2026-01-01", type="string"),
     "end_at": Param("2026-01-02", type="string"),
     "halt_at": Param(
@@ -81,13 +82,13 @@ class HaltingTransfer(SalesNavigatorToObjectStorageOperator):
             return super().execute(context)
 
 
-def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
+def export_and_land(dag_id: str, *, deferrable: bool, executor: str | None = None) -> DAG:
     with DAG(
         dag_id,
         schedule=None,
         params=PARAMS,
         is_paused_upon_creation=False,
-        default_args={"retries": 2},
+        default_args={"retries": 2, "executor": executor},
     ) as dag:
         export = HaltingExportOperator(
             task_id="export",
@@ -103,7 +104,7 @@ def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
             halt_at="{{ params.halt_at }}",
             folder="{{ params.folder }}",
             export=export.output,
-            destination="file://{{ params.folder }}/landed/",
+            destination="{{ params.lake or 'file://' ~ params.folder ~ '/landed/' }}",
             snav_conn_id="{{ params.snav_conn_id }}",
         )
     return dag
@@ -111,6 +112,8 @@ def export_and_land(dag_id: str, *, deferrable: bool) -> DAG:
 
 deferred = export_and_land("export_deferred", deferrable=True)
 on_worker = export_and_land("export_on_worker", deferrable=False)
+if "pods:" in conf.get("core", "executor"):
+    in_pods = export_and_land("export_in_pods", deferrable=True, executor="pods")
 
 # Paused: its runs have task instances, which a test defers by itself and nobody resumes.
 with DAG("export_crowd", schedule=None, params=PARAMS) as crowd:
