@@ -23,7 +23,7 @@ from local_airflow import wait_for
 from store_servers import seaweedfs
 
 from airflow_provider_snav.sandbox.server import Sandbox
-from airflow_provider_snav.sandbox.settings import Contract
+from airflow_provider_snav.sandbox.settings import SandboxContract
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(3600)]
 
@@ -131,8 +131,10 @@ def test_a_thousand_exports_wait_and_complete(celery: CeleryDeployment) -> None:
     assert len(sandbox.jobs) == WAITING
 
 
-def _contracts(number: int) -> tuple[Contract, ...]:
-    return tuple(Contract(f"urn:li:contract:{1000 + each}", f"Contract {each}") for each in range(number))
+def _contracts(number: int) -> tuple[SandboxContract, ...]:
+    return tuple(
+        SandboxContract(f"urn:li:contract:{1000 + each}", f"Contract {each}") for each in range(number)
+    )
 
 
 def _run(celery: CeleryDeployment, sandbox: Sandbox, dag_id: str, **params: str) -> Run:
