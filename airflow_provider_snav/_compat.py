@@ -56,13 +56,23 @@ def is_mapped(task: Any) -> bool:
 
 def is_attached(scheme: str, conn_id: str | None) -> bool:
     """Whether a DAG file or a plugin has attached a file system of its own for a scheme."""
-    # Every version has it in the module of ObjectStoragePath, but that module differs.
-    attach = import_module(ObjectStoragePath.__module__).attach
     try:
-        attach(alias=f"{scheme}-{conn_id}" if conn_id else scheme)
+        _attach(alias=f"{scheme}-{conn_id}" if conn_id else scheme)
     except ValueError:
         return False
     return True
+
+
+def attach_local_disk(scheme: str) -> None:
+    """Attach Airflow's own file system of a disk; to find it, Airflow would import those of all providers."""
+    from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+    _attach(scheme, fs=LocalFileSystem())
+
+
+def _attach(*args: Any, **kwargs: Any) -> Any:
+    # Every version has it in the module of ObjectStoragePath, but that module differs.
+    return import_module(ObjectStoragePath.__module__).attach(*args, **kwargs)
 
 
 # Loading these would more than double what importing an operator costs a DAG file. The compatibility
@@ -166,6 +176,7 @@ __all__ = [
     "PokeReturnValue",
     "TriggerEvent",
     "amask_secret",
+    "attach_local_disk",
     "conf",
     "get_async_connection",
     "get_async_extra_dejson",

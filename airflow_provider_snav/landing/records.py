@@ -78,7 +78,9 @@ class RecordCounter:
         # What follows the last mark is read with the next chunk.
         held = len(tail) - 1 - max(tail.rfind(b","), tail.rfind(b"\n"))
         marks = self._left.translate(None, _ALL_BUT_MARKS) + chunk.translate(None, _ALL_BUT_MARKS)
-        marks = marks.rstrip(b'"\r').replace(b'""', b"")
+        marks = marks.rstrip(b'"\r')
+        if b'"' in marks:
+            marks = marks.replace(b'""', b"")
         if held == len(tail) or b'"' in marks:
             return False
         end = len(chunk) - held

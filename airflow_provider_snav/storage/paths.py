@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from airflow_provider_snav._compat import AirflowNotFoundException, ObjectStoragePath
+from airflow_provider_snav._compat import AirflowNotFoundException, ObjectStoragePath, attach_local_disk
 from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorDestinationError,
@@ -20,6 +20,7 @@ _PLACE = re.compile(r"/.*|(file|local)://([^/@]*@)?/.*|(?!(file|local):)[\w.+-]+
 _START = re.compile(r"^[\w.+-]+://([^/@]*@)?")
 _DISK = ("file", "local")
 _BUCKETS = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "adl", "az")
+_ON_DISK = re.compile(r"(?:(file|local)://)?/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -41,6 +42,8 @@ def storage_path(
     text = _decoded(str(uri))
     if written:
         _check_names(text, name)
+    if not conn_id and (disk := _ON_DISK.match(text)):
+        attach_local_disk(disk[1] or "file")
     try:
         # Airflow 2.11.0 takes an explicit None for the connection's id, whatever the URI names.
         path = ObjectStoragePath(text, **({"conn_id": conn_id} if conn_id else {}))

@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError, SalesNavigatorError
+from airflow_provider_snav.storage.disk import DiskFile
 from airflow_provider_snav.storage.folders import (
     ATTEMPT,
     AZURE_PROTOCOLS,
@@ -316,7 +317,8 @@ class _TemporarySibling(Stage):
         self._remote = protocol in SSH_PROTOCOLS
         if self._local or self._remote:
             self._fs.makedirs(self._folder, exist_ok=True)
-        return self._fs.open(self._temporary, "wb")
+        file = self._fs.open(self._temporary, "wb")
+        return DiskFile(file) if self._local else file
 
     def seal(self) -> None:
         """See :meth:`Stage.seal`; on disk, a power cut after it loses no byte."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,13 @@ def test_the_uri_that_is_returned_opens(tmp_path: Path) -> None:
     path.write_bytes(b"here")
     assert ObjectStoragePath(uri_of(path)).read_bytes() == b"here"
     assert storage_path(uri_of(path), "keys", written=False).read_bytes() == b"here"
+
+
+def test_a_place_on_disk_imports_no_storage_of_a_provider(tmp_path: Path) -> None:
+    code = (
+        "import sys; from airflow_provider_snav.storage.paths import storage_path;"
+        f" assert storage_path({str(tmp_path)!r}, 'destination').exists();"
+        f" assert storage_path({tmp_path.as_uri()!r}, 'destination').exists();"
+        " assert not {'boto3', 'gcsfs', 'adlfs', 's3fs', 'sshfs'}.intersection(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
