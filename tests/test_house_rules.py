@@ -38,8 +38,8 @@ HEAVY = {
 }  # fmt: skip
 
 
-# Airflow brings the first, pytest loads its own plugin, and the extras' providers bring the others.
-COME_WITH_ANOTHER = {"sqlalchemy", "pytest", "asyncssh", "azure"}
+# Airflow brings the first two, pytest loads its own plugin, and the extras' providers bring the others.
+COME_WITH_ANOTHER = {"sqlalchemy", "fsspec", "pytest", "asyncssh", "azure"}
 
 
 def _sources(folder: Path) -> list[Path]:
