@@ -29,6 +29,8 @@ T = TypeVar("T")
 EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
 _GUARD = Path(__file__).with_name("guard.py")
 _LOOK_EVERY = 0.2
+# Enough for the slowest machine: a component that has ended by itself is noticed at once.
+PATIENCE_SECONDS = 300
 # Settings for another Airflow or another Python, and proxies: nothing here leaves the machine.
 _FOREIGN = re.compile("(AIRFLOW|OPENLINEAGE|PYTHON).*|.*_PROXY", re.IGNORECASE)
 
@@ -95,7 +97,7 @@ class LocalAirflow:
         )
         try:
             self._start()
-            wait_for("all components", self._is_healthy, timeout=90)
+            wait_for("all components", self._is_healthy, timeout=PATIENCE_SECONDS)
             # The first call to the part of it that tasks talk to takes seconds.
             self.call("GET", "/execution/health")
         except BaseException:
@@ -175,7 +177,7 @@ class LocalAirflow:
         airflow(self._environment, "db", "migrate")
         for component in self.components:
             self._launch(component)
-        wait_for("the API server", self._answers, timeout=90)
+        wait_for("the API server", self._answers, timeout=PATIENCE_SECONDS)
         token = self.call("GET", "/auth/token")["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
 

@@ -18,7 +18,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from local_airflow import EXAMPLES, LocalAirflow, contact_keys, example_variables, free_port, wait_for
+from local_airflow import (
+    EXAMPLES,
+    PATIENCE_SECONDS,
+    LocalAirflow,
+    contact_keys,
+    example_variables,
+    free_port,
+    wait_for,
+)
 
 from airflow_provider_snav.sandbox.server import Sandbox
 
@@ -68,7 +76,7 @@ def tour(home: Path, *, port: int = 0, **sandbox_settings: Any) -> Iterator[Tour
         airflow.add_variables(example_variables(sandbox, str(lake)))
         for example in (*EXAMPLES.glob("*.py"), *FAILING.glob("*.py")):
             path = f"dags/{example.stem}"
-            wait_for(f"{path} to be read", lambda: airflow.knows(path))  # noqa: B023
+            wait_for(f"{path} to be read", lambda: airflow.knows(path), timeout=PATIENCE_SECONDS)  # noqa: B023
             # Not before it has its connection: those with a schedule now run once.
             airflow.call("PATCH", path, {"is_paused": False})
         yield Tour(airflow, sandbox, lake)
@@ -90,7 +98,7 @@ def seed(airflow: LocalAirflow) -> None:
             return False
         return True
 
-    wait_for("the backfill to begin", backfilled)
+    wait_for("the backfill to begin", backfilled, timeout=PATIENCE_SECONDS)
     airflow.call("POST", "dags/snav_fails_on_purpose/dagRuns", {"logical_date": midnight.isoformat()})
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from local_airflow import EXAMPLES, wait_for
+from local_airflow import EXAMPLES, PATIENCE_SECONDS, wait_for
 
 UP = EXAMPLES.parent / "demo" / "up.py"
 
@@ -64,9 +64,13 @@ def test_an_example_runs_when_triggered_and_ctrl_c_ends_everything(tmp_path: Pat
             state = http.get(f"{runs}/{run}").json()["state"]
             return state if state in ("success", "failed") else None
 
-        assert wait_for("the run to end", ended) == "success"
-        failure = f"{url}/api/v2/dags/snav_fails_on_purpose/dagRuns"
-        assert wait_for("the failure", lambda: http.get(failure).json()["dag_runs"][0]["state"] == "failed")
+        assert wait_for("the run to end", ended, timeout=PATIENCE_SECONDS) == "success"
+        failing = f"{url}/api/v2/dags/snav_fails_on_purpose/dagRuns"
+
+        def failed() -> bool:
+            return http.get(failing).json()["dag_runs"][0]["state"] == "failed"
+
+        assert wait_for("the failure", failed, timeout=PATIENCE_SECONDS)
         backfill = f"{url}/api/v2/dags/snav_activity_daily/dagRuns?run_type=backfill"
         assert http.get(backfill).json()["total_entries"] == 14
         [landed] = (home / "lake" / "profiles").iterdir()

@@ -123,7 +123,9 @@ def _wrong(row: Row) -> str:
     log.unlink(missing_ok=True)
     commands: list[list[str | Path]] = [["make", "-C", checkout, "demo"]]
     if row.tests:
-        commands.append([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS])
+        # A busy machine is no reason to fail.
+        patient = ["--timeout=900", "-p", "no:cacheprovider"]
+        commands.append([sys.executable, "-m", "pytest", "-q", *patient, *TESTS])
     for command in commands:
         with log.open("a") as file:
             output = {"stdout": file, "stderr": file}
