@@ -1,7 +1,8 @@
-"""What an earlier version left in Airflow's database is taken up by this one.
+"""What an earlier version left in Airflow's database, in the lake and in DAG files is taken up by this one.
 
-``recorded/`` has one file a version. ``UPDATE_PUBLIC_API=1 python -m pytest tests/public_api`` writes that of
-this version. The file of a released version never changes: ``make release`` compares it with the tag's.
+``recorded/`` has for each version what it stores, in ``landed/`` a folder it landed in, and in ``dags/`` the
+arguments it took. ``UPDATE_PUBLIC_API=1 python -m pytest tests/public_api`` writes the first two for this
+version. Those of a released version never change: ``make release`` compares them with the tag's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import datetime as dt
 import json
 import os
 import re
+import runpy
 import time
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +25,7 @@ from public_api_stored import CRM_INSTANCE, Store, create_jobs, stored_values
 from task_runs import context_of, events_of, on_worker, over_the_wire
 
 from airflow_provider_snav import __version__
-from airflow_provider_snav._compat import Asset
+from airflow_provider_snav._compat import AirflowProviderDeprecationWarning, Asset
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorAnalyticsExportOperator,
     SalesNavigatorCrmValidationExportOperator,
@@ -35,13 +38,21 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
 
 RECORDS = Path(__file__).with_name("recorded")
 RECORDED = sorted(RECORDS.glob("*.json"))
+DAG_FILES = sorted((RECORDS / "dags").glob("*.py"))
+UPDATING = bool(os.environ.get("UPDATE_PUBLIC_API"))
 ASSET = Asset("snav_stale_contacts")
 
 
 @pytest.fixture(params=RECORDED, ids=lambda file: file.stem)
-def recorded(request: pytest.FixtureRequest) -> Any:
+def record(request: pytest.FixtureRequest) -> Path:
+    """Where one version's values are."""
+    return Path(request.param)
+
+
+@pytest.fixture
+def recorded(record: Path) -> Any:
     """What one version stored."""
-    return json.loads(request.param.read_text(encoding="utf-8"))
+    return json.loads(record.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -98,7 +109,7 @@ def rows_exported(sandbox: Sandbox, export: Any) -> int:
 
 def test_the_record_of_this_version_is_what_it_stores() -> None:
     file = RECORDS / f"{__version__}.json"
-    if os.environ.get("UPDATE_PUBLIC_API") and not is_up_to_date(file):
+    if UPDATING and not is_up_to_date(file):
         values = stored_values(dt.datetime.now(dt.UTC).replace(microsecond=0))
         file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     assert is_up_to_date(file), (
@@ -153,6 +164,57 @@ def test_a_sensor_waits_for_a_stored_export(recorded: Any, sandbox: Sandbox) -> 
     export = recorded["trigger"][1]["export"]
     found = on_worker(lambda: SalesNavigatorExportSensor(task_id="wait", export=export, poke_interval=0.05))
     assert jobs_of(found) == jobs_of(recorded["export"])
+
+
+@pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.stem)
+def test_a_dag_file_is_read_as_before(file: Path) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        dag = runpy.run_path(str(file))["dag"]
+    assert len(dag.tasks) > 5
+    assert {each.category for each in told} <= {AirflowProviderDeprecationWarning}
+
+
+def test_a_landing_replaces_what_an_earlier_version_landed_and_nothing_else(
+    record: Path, recorded: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = RECORDS / "landed" / record.name
+    if UPDATING and not file.exists():
+        land_both(recorded, tmp_path)
+        file.write_text(json.dumps(as_text(tmp_path), indent=1) + "\n", encoding="utf-8")
+    before = json.loads(file.read_text(encoding="utf-8"))
+    for name, text in {**before, "activity_contract-9.csv": "of somebody else"}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    published = land_both(recorded, tmp_path)
+    after = as_text(tmp_path)
+    assert after.pop("activity_contract-9.csv") == "of somebody else"
+    assert {name.partition(".")[0] for name in after} == {name.partition(".")[0] for name in before}
+    manifests = {name for name in after if name.endswith(".manifest.json")}
+    assert after.keys() - manifests == {entry["uri"].rpartition("/")[2] for entry in published}
+    for name in manifests:
+        old, new = json.loads(before[name]), json.loads(after[name])
+        assert old.keys() <= new.keys()
+        assert old["files"][0].keys() <= new["files"][0].keys()
+
+
+def land_both(recorded: Any, folder: Path) -> list[dict[str, Any]]:
+    """Both recorded exports, with their manifests."""
+    exports = [recorded["export"], recorded["crm_export"]]
+    for export in exports:
+        arguments = {"export": running(export), "poke_interval": 0.05}
+        on_worker(lambda arguments=arguments: SalesNavigatorExportSensor(task_id="wait", **arguments))
+    return [entry for export in exports for entry in landing(export, folder, manifest=True)]
+
+
+def as_text(folder: Path) -> dict[str, str]:
+    """The files of a folder, a CSV by its header, wherever the folder is."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+    return {
+        name: text.replace(folder.as_uri(), "file:///lake")
+        if name.endswith(".json")
+        else text.partition("\n")[0]
+        for name, text in texts.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["export", "crm_export"])
