@@ -8,7 +8,8 @@
 #                       AIRFLOW="3.1 3.2" and PYTHONS=3.12 choose some of them
 #   make test-scale     200 contracts, 1,000 waiting exports and 2 GiB in a pod, an hour; prints figures
 #   make test-installs, test-environments, test-strangers    on other people's machines; see docs/contributing.md
-#   make bench   what it costs, beside what one would pick instead, ten minutes; into benchmarks/RESULTS.md
+#   make bench   what it costs, beside what one would pick instead, ten minutes; WRITE=1 writes it to
+#                benchmarks/RESULTS.md and docs/speed.md
 #   make build          the sdist and the wheel, in dist/
 #   make release VERSION=0.2.0    every check before a release, the archives and the tag; see docs/releasing.md
 #
@@ -103,7 +104,7 @@ test-strangers: $(TEST_STAMP)
 
 # The servers are those of the tests.
 bench: $(BENCH_STAMP)
-	PYTHONPATH=tests $(BIN)/python -m benchmarks
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(WRITE),--write)
 
 build: $(BIN)/uv
 	rm -rf dist

@@ -1,7 +1,7 @@
-"""Answer every question, print its table as it is done, and write them where readers look.
+"""Answer every question, and print its table as it is done.
 
-``python -m benchmarks`` writes all tables to ``RESULTS.md`` and their rows to ``docs/speed.md``;
-``python -m benchmarks NAME ...`` answers the named ones only and writes nothing.
+``python -m benchmarks NAME ...`` answers the named ones only. ``python -m benchmarks --write`` answers all,
+and writes all tables to ``RESULTS.md`` and their rows to ``docs/speed.md``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -44,10 +46,15 @@ _PACKAGES = (
     "apache-airflow-providers-http",
     "boto3",
 )
+_TOOLS = {"curl": "--version", "openssl": "version", "rclone": "version"}
+"""Commands beside which ours is measured, and how to ask for their versions."""
 
 
-def main(names: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Return 1 when a target was missed and nobody has said what the limit is, and 0 otherwise."""
+    names = [name for name in arguments if name != "--write"]
+    if names and len(names) < len(arguments):
+        sys.exit("--write writes the tables of all questions: leave the names out.")
     questions: list[Question] = []
     with tempfile.TemporaryDirectory(prefix="snav-airflow-") as home:
         # Before any question imports Airflow. A machine's own netrc would put its logins into requests.
@@ -61,10 +68,13 @@ def main(names: Sequence[str]) -> int:
             for question in importlib.import_module(f"benchmarks.{name}").ask():
                 print(table(question), flush=True)
                 questions.append(question)
-    if not names:
+    if "--write" in arguments:
         written = _provenance()
         RESULTS.write_text(results(questions, written), encoding="utf-8")
         SPEED.write_text(with_summary(SPEED.read_text("utf-8"), questions, written), encoding="utf-8")
+    skipped = [f"{question.title}: {question.skipped}" for question in questions if question.skipped]
+    if skipped:
+        print("NOT MEASURED:", *skipped, sep="\n  ", file=sys.stderr)
     missed = [
         f"{question.title}, beside {row.beside}"
         for question in questions
@@ -129,11 +139,20 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _provenance() -> str:
-    versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    versions = [f"{package} {version(package)}" for package in _PACKAGES] + _tools()
     return (
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores,"
-        f" Python {platform.python_version()}, {versions}."
+        f" Python {platform.python_version()}, {', '.join(versions)}."
     )
+
+
+def _tools() -> list[str]:
+    answers = [
+        subprocess.run([tool, asked], capture_output=True, check=True, text=True).stdout
+        for tool, asked in _TOOLS.items()
+        if shutil.which(tool)
+    ]
+    return [" ".join(answer.split()[:2]) for answer in answers]
 
 
 if __name__ == "__main__":

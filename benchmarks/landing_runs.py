@@ -17,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
 from landing_stores import BUCKET
 from store_servers import connection, seaweedfs
 from task_runs import completed_export
 
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.sandbox.data import CsvFile
+from airflow_provider_snav.sandbox.faults import Redirect
 from airflow_provider_snav.sandbox.server import Sandbox
+from airflow_provider_snav.sandbox.settings import QUOTED_TEXT
 
 MIB = 1024 * 1024
 
@@ -61,6 +64,13 @@ class Lab:
         with SalesNavigatorHook() as hook:
             [url] = hook.get_analytics_export(self._job_id, self.export["contract"]).download_urls
             return url
+
+    @property
+    def signed_url(self) -> str:
+        """Where the same file lies for a client without a token."""
+        self.sandbox.fault("download", Redirect())
+        answer = requests.get(self.url, headers=self.headers, allow_redirects=False, timeout=10)
+        return answer.headers["Location"]
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -102,11 +112,14 @@ class Lab:
 
 
 @contextmanager
-def lab(size: int) -> Iterator[Lab]:
-    """A lab whose export is one file of at least this many bytes."""
+def lab(size: int, text: str = QUOTED_TEXT) -> Iterator[Lab]:
+    """A lab whose export is one file of at least this many bytes.
+
+    :param text: what one field of its rows holds.
+    """
     with sandboxed() as sandbox, tempfile.TemporaryDirectory(prefix="snav-bench-") as folder:
         export = completed_export()
-        sandbox.settings.bulk_bytes = size
+        sandbox.settings.bulk_bytes, sandbox.settings.bulk_text = size, text
         yield Lab(sandbox, export, Path(folder))
 
 

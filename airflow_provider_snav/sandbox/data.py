@@ -24,6 +24,7 @@ from hashlib import blake2b
 
 from airflow_provider_snav.api.schemas import SCHEMAS
 from airflow_provider_snav.sandbox.clock import DAY_MS, HOUR_MS
+from airflow_provider_snav.sandbox.settings import QUOTED_TEXT
 
 ACTIVITY_TYPES = (
     "SAVED_LEAD",
@@ -50,7 +51,6 @@ _OTHER_OUTCOME = "SANDBOX_OTHER_OUTCOME"
 _OUTCOME_DELAY_HOURS = 3
 # Enough for 256 KiB of the shortest rows: with smaller blocks the server, not the reader, is measured.
 _BLOCK_ROWS = 4096
-_BULK_TEXT = 'a "quoted" word, a comma\nand a second line'
 
 
 class Action(StrEnum):
@@ -67,7 +67,7 @@ class CsvFile:
     """One file of an export, its size and rows known before a byte of it is sent.
 
     With ``SandboxSettings.bulk_bytes`` the rows of ``head`` are followed by ``block``, over and over: rows
-    with commas, quotes and newlines in a quoted field, the same ones each time. That keeps no
+    with ``bulk_text`` in one field, by default commas, quotes and newlines. The block keeps no
     promise about instants or unique ids; it is there to measure how fast a file is read.
     """
 
@@ -110,7 +110,14 @@ class _Schema:
 
 @lru_cache(maxsize=64)
 def files(
-    action: Action, urn: str, start_at: int, end_at: int, *, rows_per_part: int, bulk_bytes: int
+    action: Action,
+    urn: str,
+    start_at: int,
+    end_at: int,
+    *,
+    rows_per_part: int,
+    bulk_bytes: int,
+    bulk_text: str = QUOTED_TEXT,
 ) -> tuple[CsvFile, ...]:
     """The files of one export, in order. Each begins with the header.
 
@@ -120,12 +127,13 @@ def files(
     :param end_at: last millisecond of the window.
     :param rows_per_part: most rows of one file; analytics exports always are a single file.
     :param bulk_bytes: least size of each file; see `CsvFile`.
+    :param bulk_text: what is in one column of the rows that make up that size.
     """
     schema = _SCHEMAS[action]
     rows = [schema.row(urn, at) for at in instants(action, urn, start_at, end_at)]
     part = rows_per_part if action is Action.CRM_VALIDATION else max(len(rows), 1)
     parts = [rows[first : first + part] for first in range(0, max(len(rows), 1), part)]
-    return tuple(_file(schema, urn, part_rows, bulk_bytes) for part_rows in parts)
+    return tuple(_file(schema, urn, part_rows, bulk_bytes, bulk_text) for part_rows in parts)
 
 
 def instants(action: Action, urn: str, start_at: int, end_at: int) -> Iterator[int]:
@@ -239,20 +247,22 @@ _SCHEMAS = {
 }
 
 
-def _file(schema: _Schema, urn: str, rows: Sequence[tuple[object, ...]], bulk_bytes: int) -> CsvFile:
+def _file(
+    schema: _Schema, urn: str, rows: Sequence[tuple[object, ...]], bulk_bytes: int, bulk_text: str
+) -> CsvFile:
     head = _render([schema.columns, *rows])
     if bulk_bytes <= len(head):
         return CsvFile(head, len(rows))
-    block = _block(schema, urn)
+    block = _block(schema, urn, bulk_text)
     repeats = -(-(bulk_bytes - len(head)) // len(block))
     return CsvFile(head, len(rows), block, _BLOCK_ROWS, repeats)
 
 
 @lru_cache(maxsize=8)
-def _block(schema: _Schema, urn: str) -> bytes:
+def _block(schema: _Schema, urn: str, text: str) -> bytes:
     rows = [list(schema.row(urn, DAY_MS + n)) for n in range(_BLOCK_ROWS)]
     for n, row in enumerate(rows):
-        row[schema.free_text] = f"{_BULK_TEXT} {n}"
+        row[schema.free_text] = f"{text} {n}"
     return _render(rows)
 
 

@@ -110,6 +110,7 @@ class JobStore:
             min(job.end_at, job.created_at),  # what happens later is in no export
             rows_per_part=self._settings.rows_per_part,
             bulk_bytes=self._settings.bulk_bytes,
+            bulk_text=self._settings.bulk_text,
         )
 
     def lease(self, job: Job, ttl: timedelta) -> list[tuple[str, Lease]]:

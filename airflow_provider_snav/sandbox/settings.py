@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+QUOTED_TEXT = 'a "quoted" word, a comma\nand a second line'
+
 
 @dataclass(frozen=True, slots=True)
 class SandboxContract:
@@ -51,6 +53,7 @@ class SandboxSettings:
     :param chunked_downloads: stream files without a ``Content-Length``.
     :param rows_per_part: rows of one CRM file; a bigger export comes in several files.
     :param bulk_bytes: when not 0, every file is padded to at least this many bytes, see `data.CsvFile`.
+    :param bulk_text: what the added rows hold in a column of free text, before a number.
     :param clamp_crm_start: begin a CRM export 30 days back at most, as the sample of
         crm-data-validation-export suggests.
     :param next_export_repeats_start: answer ``nextExportStartAt`` equal to ``exportStartAt``, as in that
@@ -77,5 +80,6 @@ class SandboxSettings:
     chunked_downloads: bool = False
     rows_per_part: int = 1000
     bulk_bytes: int = 0
+    bulk_text: str = QUOTED_TEXT
     clamp_crm_start: bool = False
     next_export_repeats_start: bool = False

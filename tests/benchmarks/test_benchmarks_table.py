@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+import benchmarks.__main__ as bench
 from benchmarks.__main__ import BEGIN, END, SPEED, results, table, with_summary
 from benchmarks.measure import Question, Row, Sample, alternate
 
@@ -86,3 +94,53 @@ def test_runs_take_turns_and_a_rehearsal_does_not_count(rehearse: bool, counted:
 )
 def test_a_figure_has_three_digits_and_is_no_power_of_ten(value: float, text: str) -> None:
     assert Sample((value,)).text("s") == text
+
+
+@pytest.fixture
+def questions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[list[Question]], tuple[Path, Path]]:
+    """Makes the benchmark ask these, and write to two files that it returns."""
+
+    def asked(answers: list[Question]) -> tuple[Path, Path]:
+        module = ModuleType("benchmarks.asked")
+        module.ask = lambda: answers  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        results, speed = tmp_path / "RESULTS.md", tmp_path / "speed.md"
+        results.touch()
+        speed.write_text(f"{BEGIN}\n{END}\n")
+        # The groups of the benchmark and of the tests install different packages.
+        changed = {"QUESTIONS": ("asked",), "RESULTS": results, "SPEED": speed, "_PACKAGES": ("pytest",)}
+        for name, value in changed.items():
+            monkeypatch.setattr(bench, name, value)
+        for name in (
+            "AIRFLOW_HOME",
+            "AIRFLOW__CORE__LOAD_EXAMPLES",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL",
+            "NETRC",
+        ):
+            # The benchmark sets it; this puts it back.
+            monkeypatch.setenv(name, os.environ.get(name, ""))
+        return results, speed
+
+    return asked
+
+
+def test_pages_are_written_only_if_asked(questions: Any) -> None:
+    results, speed = questions([Question("Landing", [MET])])
+    assert bench.main([]) == 0
+    assert (results.read_text(), speed.read_text()) == ("", f"{BEGIN}\n{END}\n")
+    assert bench.main(["--write"]) == 0
+    assert "## Landing" in results.read_text()
+    assert re.search(r"pytest \d", speed.read_text())
+    assert bool(re.search(r", curl \d", speed.read_text())) is (shutil.which("curl") is not None)
+    assert "| Landing | a loop |" in speed.read_text()
+    with pytest.raises(SystemExit, match="leave the names out"):
+        bench.main(["asked", "--write"])
+
+
+def test_what_was_not_measured_is_said_at_the_end(questions: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    questions([Question("Landing on S3, beside `rclone copyurl`", (), skipped="rclone is not installed")])
+    assert bench.main([]) == 0
+    said = capsys.readouterr().err
+    assert said == "NOT MEASURED:\n  Landing on S3, beside `rclone copyurl`: rclone is not installed\n"
