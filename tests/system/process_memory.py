@@ -48,4 +48,5 @@ def remove_cgroups(prefix: str) -> None:
     """Remove what is left when whoever made them was killed."""
     for root in _CGROUP_FILES:
         for group in root.glob(f"{prefix}-*"):
-            group.rmdir()
+            with suppress(OSError):  # its last process is not quite gone
+                group.rmdir()
