@@ -1,7 +1,8 @@
 """A build's metadata: README and project URLs, made from the one address in ``pyproject.toml``.
 
-A package index shows the README far from the files it links to. There its links and pictures are absolute and
-lead to the tag of the version. Without an address the README stays as it is and there are no project URLs.
+A package index shows the README far from the files it links to, to people without a checkout. There its links
+and pictures are absolute and lead to the tag of the version, and its install lines name the package. Without
+an address the README stays as it is and there are no project URLs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!https?:)([^)]+)")
 LINK = re.compile(r"(\]\()(?!https?:)([^)]+)")
+UNRELEASED = re.compile(r"<!-- until it is released -->.*?<!-- up to here -->\n", re.DOTALL)
 
 
 class AddressesHook(MetadataHookInterface):
@@ -25,7 +27,7 @@ class AddressesHook(MetadataHookInterface):
         readme = (root / "README.md").read_text(encoding="utf-8")
         if repository := self.config["repository"].rstrip("/"):
             tag = f"v{metadata['version']}"
-            readme = with_absolute_links(readme, root, repository, tag)
+            readme = for_an_index(with_absolute_links(readme, root, repository, tag), repository, tag)
             metadata["urls"] = project_urls(repository, tag)
         metadata["readme"] = {"content-type": "text/markdown", "text": readme}
 
@@ -44,6 +46,12 @@ def with_absolute_links(readme: str, root: Path, repository: str, tag: str) -> s
     # Pictures first: a link to a picture's page would show nothing.
     readme = PICTURE.sub(rf"\g<1>{repository}/raw/{tag}/\g<2>", readme)
     return LINK.sub(linked, readme)
+
+
+def for_an_index(readme: str, repository: str, tag: str) -> str:
+    """The README for people who install a release."""
+    readme = UNRELEASED.sub("", readme).replace("'.[", "'airflow-provider-snav[")
+    return readme.replace("-c constraints.txt", f"-c {repository}/raw/{tag}/constraints.txt")
 
 
 def project_urls(repository: str, tag: str) -> dict[str, str]:

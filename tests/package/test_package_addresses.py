@@ -49,6 +49,13 @@ def test_every_link_of_the_readme_is_absolute_and_leads_to_a_file_of_the_tag(met
         assert target.exists(), link
 
 
+def test_install_lines_are_those_of_a_release(metadata: Message) -> None:
+    lines = re.findall(r"pip install (.+)", metadata.get_payload())
+    pinned = f"-c {ADDRESS}/raw/v{__version__}/constraints.txt 'airflow-provider-snav[s3,zstd]'"
+    assert lines[:2] == ["'apache-airflow==3.3.2' 'airflow-provider-snav[s3,zstd]'", pinned]
+    assert "released yet" not in metadata.get_payload()
+
+
 def test_the_readme_shows_three_pictures(metadata: Message) -> None:
     assert len(re.findall(r"!\[[^\]]+\]\(https://[^)]+\.png\)", metadata.get_payload())) == 3
 
