@@ -25,7 +25,8 @@ class Blocks:
     """
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._length = 0
         self._wanted = BLOCK_BYTES
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -33,25 +34,32 @@ class Blocks:
 
         :raises SalesNavigatorLandingError: a record is longer than :data:`MAX_RECORD_BYTES`.
         """
-        self._held += data
-        while len(self._held) > self._wanted:
-            beginning = bytes(self._held[: self._wanted])
+        self._hold(data)
+        while self._length > self._wanted:
+            text = self.finish()
+            beginning = text[: self._wanted]
             if end := end_of_records(beginning):
-                del self._held[:end]
+                self._hold(text[end:])
                 self._wanted = BLOCK_BYTES
                 yield beginning[:end]
-            elif self._wanted >= MAX_RECORD_BYTES:
+                continue
+            if self._wanted >= MAX_RECORD_BYTES:
                 raise SalesNavigatorLandingError(
                     f"The file has a record of more than {MAX_RECORD_BYTES:,} bytes. {_PLAIN}",
                     retryable=False,
                 )
-            else:
-                self._wanted *= 2
+            self._hold(text)
+            self._wanted *= 2
 
     def finish(self) -> bytes:
         """The rest; its last record may lack a line end."""
-        rest, self._held = bytes(self._held), bytearray()
+        rest = b"".join(self._held)
+        self._held, self._length = [], 0
         return rest
+
+    def _hold(self, text: bytes) -> None:
+        self._held.append(text)
+        self._length += len(text)
 
 
 def end_of_records(text: bytes) -> int:

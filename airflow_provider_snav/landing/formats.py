@@ -9,11 +9,16 @@ from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorLandingError
+from airflow_provider_snav.api.errors import (
+    SalesNavigatorConfigurationError,
+    SalesNavigatorIncompleteDownloadError,
+    SalesNavigatorLandingError,
+)
 from airflow_provider_snav.api.schemas import SCHEMAS, Column, Form
 from airflow_provider_snav.landing.blocks import Blocks, records
 from airflow_provider_snav.landing.compress import CompressionKind, check_compression, compressor
 from airflow_provider_snav.landing.evidence import names_columns
+from airflow_provider_snav.landing.records import RecordCounter
 
 if TYPE_CHECKING:
     from airflow_provider_snav.exports.export import Export
@@ -134,6 +139,7 @@ class _ByRecord:
         self._metadata = metadata
         self._header = header
         self._has_header = True
+        self._width = 0
         self._writer: RecordWriter | None = None
         self._digest = sha256()
         self._blocks = Blocks()
@@ -141,12 +147,15 @@ class _ByRecord:
 
     def feed(self, data: bytes) -> bytes:
         self._digest.update(data)
-        return b"".join(map(self._encoded, self._blocks.feed(data)))
+        return b"".join(self._encoded(self._records_of(block)) for block in self._blocks.feed(data))
 
     def finish(self) -> bytes:
-        rest = self._encoded(self._blocks.finish())
+        rest = self._records_of(self._blocks.finish())
+        self._refuse_cut(rest)
         assert self._writer
-        return rest + self._writer.finish({**self._metadata, "source_sha256": self._digest.hexdigest()})
+        return self._encoded(rest) + self._writer.finish(
+            {**self._metadata, "source_sha256": self._digest.hexdigest()}
+        )
 
     def described(self, file: LandedFile) -> LandedFile:
         assert self._writer
@@ -165,13 +174,24 @@ class _ByRecord:
             **self._writer.changes,
         )
 
+    def _records_of(self, block: bytes) -> bytes:
+        return block if self._writer else self._after_header(block.removeprefix(_BOM))
+
     def _encoded(self, block: bytes) -> bytes:
-        if self._writer is None:
-            block = self._after_header(block.removeprefix(_BOM))
         assert self._writer
         line = self._line
         self._line += _lines(block)
         return self._writer.feed(block, line)
+
+    def _refuse_cut(self, rest: bytes) -> None:
+        """A file that ends in the middle of a record is short, even if the transfer called it whole."""
+        counter = RecordCounter()
+        counter.feed(rest)
+        counter.finish()
+        if counter.in_record and counter.commas + 1 < self._width:
+            raise SalesNavigatorIncompleteDownloadError(
+                "The CSV ends in the middle of a record: it was cut short on the way."
+            )
 
     def _after_header(self, block: bytes) -> bytes:
         """Begin the file; returns the records behind the header, if there is one."""
@@ -179,6 +199,7 @@ class _ByRecord:
         _, first = next(records(text))
         names = [name.encode("utf-8", "surrogateescape").decode(errors="replace") for name in first]
         header = list(self._header or names)
+        self._width = len(header)
         self._writer = self._make(header)
         if names != header:
             if len(names) != len(header) or names_columns(names, header):

@@ -12,6 +12,7 @@ import datetime as dt
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import pyarrow as pa
@@ -28,6 +29,8 @@ ROW_GROUP_ROWS: Final = 64 * 1024
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 """A row group ends at whichever comes first."""
 
+# Columns of which hardly any value comes twice are smaller, and written faster, without a dictionary.
+_DICTIONARY_BYTES: Final = 64 * 1024
 _MOMENT: Final = pa.timestamp("ms", tz="UTC")
 _TYPES: Final[Mapping[Form, Any]] = {
     Form.TEXT: pa.string(),
@@ -82,8 +85,13 @@ class ParquetFile:
         self.rows = 0
         self._schema = pa.schema([(column.name, _TYPES[column.form]) for column in self._kept.values()])
         self._sink = _Sink()
-        self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._sink, self._schema, compression="zstd", dictionary_pagesize_limit=_DICTIONARY_BYTES
+        )
         self._group: list[Any] = []
+        # A row group is compressed while the next one is read.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="snav-parquet")
+        self._pending: Future[None] | None = None
 
     def feed(self, block: bytes, line: int) -> bytes:
         """Take records.
@@ -96,8 +104,8 @@ class ParquetFile:
         self._group.append(pa.table(arrays, schema=self._schema))
         rows = sum(table.num_rows for table in self._group)
         if rows >= ROW_GROUP_ROWS or sum(table.nbytes for table in self._group) >= ROW_GROUP_BYTES:
-            self._write_group()
-        return self._sink.taken()
+            return self._write_group()
+        return b""
 
     def finish(self, metadata: Mapping[str, str]) -> bytes:
         """End the file.
@@ -105,17 +113,26 @@ class ParquetFile:
         :param metadata: is kept in its footer.
         :returns: the rest of its bytes.
         """
-        self._write_group()
+        content = self._write_group() + self._written()
+        self._thread.shutdown()
         self._writer.add_key_value_metadata({f"snav.{name}": text for name, text in metadata.items()})
         self._writer.close()
-        return self._sink.taken()
+        return content + self._sink.taken()
 
-    def _write_group(self) -> None:
-        table = pa.concat_tables(self._group) if self._group else self._schema.empty_table()
+    def _write_group(self) -> bytes:
+        """Begin with the next row group; returns the bytes of the one before."""
+        content = self._written()
+        if rows := sum(table.num_rows for table in self._group):
+            table = pa.concat_tables(self._group)
+            self._pending = self._thread.submit(self._writer.write_table, table, row_group_size=rows)
+            self.rows += rows
         self._group = []
-        if table.num_rows:
-            self._writer.write_table(table, row_group_size=table.num_rows)
-            self.rows += table.num_rows
+        return content
+
+    def _written(self) -> bytes:
+        if self._pending:
+            self._pending.result()
+        return self._sink.taken()
 
     def _read_quickly(self, block: bytes) -> list[Any] | None:
         """The columns of a block; None where Python's ``csv`` has to decide."""

@@ -161,6 +161,17 @@ def test_a_file_that_does_not_fit_fails_with_its_place_and_is_not_retried(
     assert (local_store.files(), local_store.leftovers()) == ({}, [])
 
 
+@pytest.mark.parametrize("arguments", [{}, {"format": "csv", "drop_columns": ["seatId"]}], ids=str)
+def test_a_file_that_ends_in_the_middle_of_a_record_is_downloaded_again(
+    snav_sandbox: Sandbox, local_store: Store, arguments: dict[str, Any]
+) -> None:
+    export = completed_export()
+    whole = exported(snav_sandbox)
+    snav_sandbox.fault("download", Answer(200, whole[: whole.rfind(b",")], {"Content-Type": "text/csv"}))
+    [landed] = land(export, local_store, **arguments)
+    assert landed["rows"] == len(rows_of(whole))
+
+
 def test_a_column_that_is_new_is_text_and_listed(snav_sandbox: Sandbox, local_store: Store) -> None:
     export = completed_export()
     content = HEADER.strip() + b",score\n" + ROW.strip() + b",007\n"
