@@ -23,6 +23,7 @@ from benchmarks.measure import Question, Row, number
 QUESTIONS: tuple[str, ...] = (
     "landing",
     "landing_memory",
+    "landing_parquet",
     "landing_s3",
     "landing_parts",
     "landing_folder",
@@ -45,6 +46,9 @@ _PACKAGES = (
     "apache-airflow-providers-dbt-cloud",
     "apache-airflow-providers-http",
     "boto3",
+    "duckdb",
+    "polars",
+    "pyarrow",
 )
 _TOOLS = {"curl": "--version", "openssl": "version", "rclone": "version"}
 """Commands beside which ours is measured, and how to ask for their versions."""

@@ -81,11 +81,43 @@ def uncounted(url: str, file: str) -> Callable[[], Any]:
     return run
 
 
+def duckdb(source: str, target: str) -> Callable[[], Any]:
+    """DuckDB's conversion to Parquet, of a file on the disk."""
+
+    def run() -> None:
+        from duckdb import connect
+
+        typed = "strptime(createdAt, '%m-%d-%Y %H:%M:%S') AS createdAt, seatId::BIGINT AS seatId"
+        connect().execute(
+            f"COPY (SELECT * REPLACE ({typed}) FROM read_csv(?, header = true, all_varchar = true))"  # noqa: S608
+            f" TO '{target}' (FORMAT parquet, COMPRESSION zstd)",
+            [source],
+        )
+
+    return run
+
+
+def polars(source: str, target: str) -> Callable[[], Any]:
+    """The conversion to Parquet of polars, of a file on the disk."""
+
+    def run() -> None:
+        from polars import Int64, col, scan_csv
+
+        time_ = col("createdAt").str.to_datetime("%m-%d-%Y %H:%M:%S", time_unit="ms", time_zone="UTC")
+        scan_csv(source, infer_schema=False).with_columns(time_, col("seatId").cast(Int64)).sink_parquet(
+            target, compression="zstd"
+        )
+
+    return run
+
+
 TASKS: Mapping[str, Callable[..., Callable[[], Any]]] = {
     "land": land,
     "http_to_s3": http_to_s3,
     "curl_and_boto3": curl_and_boto3,
     "uncounted": uncounted,
+    "duckdb": duckdb,
+    "polars": polars,
 }
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_snav.api.errors import SalesNavigatorLandingError
 from airflow_provider_snav.api.schemas import SCHEMAS, Column, Form
+from airflow_provider_snav.landing.blocks import BLOCK_BYTES, Blocks
 from airflow_provider_snav.landing.parquet import ParquetFile
 
 TEXTS = [Column("a"), Column("b")]
@@ -147,6 +148,14 @@ def test_bytes_that_are_no_utf_8_are_refused_by_line_and_column() -> None:
         SalesNavigatorLandingError, match="Line 3, column 'b': the value is not text in UTF-8"
     ):
         parquet(TEXTS, b"1,x\n2,\xff\n")
+
+
+def test_a_field_longer_than_a_block_and_than_python_reads_is_whole() -> None:
+    blocks = Blocks()
+    value = "x,\n" * BLOCK_BYTES
+    text = f'a,"{value}"\nb,2\n'.encode()
+    table = parquet(TEXTS, *blocks.feed(text), blocks.finish())
+    assert table.to_pylist() == [{"a": "a", "b": value}, {"a": "b", "b": "2"}]
 
 
 def test_a_name_that_comes_twice_is_refused() -> None:
