@@ -50,7 +50,7 @@ def test_every_link_of_the_readme_is_absolute_and_leads_to_a_file_of_the_tag(met
 
 
 def test_install_lines_are_those_of_a_release(metadata: Message) -> None:
-    lines = re.findall(r"pip install (.+)", metadata.get_payload())
+    lines = re.findall(r"pip install ([^`\n]+)", metadata.get_payload())
     pinned = f"-c {ADDRESS}/raw/v{__version__}/constraints.txt 'airflow-provider-snav[s3,zstd]'"
     assert lines[:2] == ["'apache-airflow==3.3.2' 'airflow-provider-snav[s3,zstd]'", pinned]
     assert "released yet" not in metadata.get_payload()
