@@ -23,7 +23,7 @@ from pyarrow import csv
 from airflow_provider_snav.api.errors import SalesNavigatorLandingError
 from airflow_provider_snav.api.schemas import Column, Form
 from airflow_provider_snav.landing.blocks import records
-from airflow_provider_snav.landing.privacy import NO_RULES, ColumnRules
+from airflow_provider_snav.landing.privacy import NO_RULES, ColumnRules, shown
 
 ROW_GROUP_ROWS: Final = 64 * 1024
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
@@ -76,10 +76,10 @@ class ParquetFile:
             "untyped_columns": [column.name for column in self._kept.values() if not column.documented],
             **rules.changes([column.name for column in columns]),
         }
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := [place for place, name in enumerate(names) if names.count(name) > 1]:
             raise SalesNavigatorLandingError(
-                f"The header has {', '.join(map(repr, twice))} more than once, which Parquet does not allow."
-                ' Use format="csv", or drop_columns.',
+                f"The header names {shown(names[twice[0]], twice[0])} more than once, which Parquet does not"
+                ' allow. Use format="csv", or drop_columns.',
                 retryable=False,
             )
         self.rows = 0
@@ -182,7 +182,9 @@ class ParquetFile:
                     ' format="csv" lands such a file.',
                     retryable=False,
                 )
-            values = {place: _value(record[place], column, where) for place, column in self._kept.items()}
+            values = {
+                place: _value(record[place], column, place, where) for place, column in self._kept.items()
+            }
             for place in self._hashed:
                 values[place] = values[place] and self._hash(values[place])
             yield list(values.values())
@@ -206,7 +208,7 @@ class _Sink(io.RawIOBase):
         return b"".join(pieces)
 
 
-def _value(text: str, column: Column, where: str) -> Any:
+def _value(text: str, column: Column, place: int, where: str) -> Any:
     try:
         return _EXACT[column.form](text) if text else None
     except ValueError:
@@ -214,7 +216,7 @@ def _value(text: str, column: Column, where: str) -> Any:
     # Not from within: the error's context would hold the value.
     as_text = "" if column.form is Form.TEXT else " typed=False makes every column text."
     raise SalesNavigatorLandingError(
-        f"{where}, column {column.name!r}: the value is not {_EXPECTED[column.form]}.{as_text}",
+        f"{where}, {shown(column.name, place)}: the value is not {_EXPECTED[column.form]}.{as_text}",
         retryable=False,
     )
 

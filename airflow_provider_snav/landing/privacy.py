@@ -52,11 +52,11 @@ class ColumnRules:
         :raises SalesNavigatorLandingError: a column is not there, or no column would be left.
         """
         missing = [name for name in (*self.drop, *self.hash) if name not in columns]
-        if missing and not self.ignore_missing:
+        # Without a header, every column is missing, and all of them would land.
+        if missing and not (self.ignore_missing and _are_names(columns)):
             raise SalesNavigatorLandingError(
                 f"drop_columns or hash_columns names {', '.join(map(repr, missing))}, and the file has no"
-                f" such column. {_shown(columns, missing)} Correct the name, or set"
-                " ignore_missing_columns=True.",
+                f" such column. {_shown(columns, missing)}",
                 retryable=False,
             )
         if columns and set(columns) <= set(self.drop):
@@ -76,20 +76,33 @@ class ColumnRules:
         @lru_cache(_CACHED_HASHES)
         def hashed(value: str) -> str:
             # An empty field says that there is no value. Its hash would look like one.
-            return (
-                hmac.digest(self.key, value.encode("utf-8", "surrogateescape"), "sha256").hex()
-                if value
-                else ""
-            )
+            text = value.encode("utf-8", "surrogateescape")
+            return hmac.digest(self.key, text, "sha256").hex() if text else ""
 
         return hashed
 
 
 def _shown(columns: Sequence[str], missing: Sequence[str]) -> str:
-    if not all(map(_NAME.fullmatch, columns)):
-        return "The first line of the file does not look like a header, so it is not shown here."
+    if not _are_names(columns):
+        return (
+            "Its first line does not look like a header, so it is not shown here, and"
+            " ignore_missing_columns does not apply."
+        )
     near = difflib.get_close_matches(missing[0], columns, n=1)
-    return f"The file has {', '.join(columns)}.{f' Did you mean {near[0]!r}?' if near else ''}"
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"The file has {', '.join(columns)}.{hint} Correct the name, or set ignore_missing_columns=True."
+
+
+def _are_names(columns: Sequence[str]) -> bool:
+    return all(map(_NAME.fullmatch, columns))
+
+
+def shown(column: str, place: int) -> str:
+    """A column in a message: its name, or its number if the name may be a value of a file without a header.
+
+    :param place: counted from 0.
+    """
+    return f"column {column!r}" if _NAME.fullmatch(column) else f"column number {place + 1}"
 
 
 NO_RULES = ColumnRules()

@@ -159,7 +159,7 @@ def test_a_field_longer_than_a_block_and_than_python_reads_is_whole() -> None:
 
 
 def test_a_name_that_comes_twice_is_refused() -> None:
-    with pytest.raises(SalesNavigatorLandingError, match="'a' more than once"):
+    with pytest.raises(SalesNavigatorLandingError, match="names column 'a' more than once"):
         ParquetFile([Column("a"), Column("b"), Column("a")])
 
 

@@ -140,7 +140,7 @@ ROW = b"0a,SAVED_LEAD,11-28-2026 23:59:59,1001,AE1\n"
             "Line 3, column 'seatId': the value is not a whole number",
         ),
         (HEADER + b'"two\nlines",secret\n' + ROW, "Line 2 has 2 fields where the header has 5"),
-        (HEADER.replace(b"seatId", b"createdAt") + ROW, "'createdAt' more than once"),
+        (HEADER.replace(b"seatId", b"createdAt") + ROW, "column 'createdAt' more than once"),
         (HEADER + b"\xffsecret" + ROW, "Line 2, column 'activityId': the value is not text in UTF-8"),
     ],
     ids=["time", "number", "fields", "columns", "encoding"],
