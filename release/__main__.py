@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from uv_like_pip import environment
@@ -198,7 +198,7 @@ def archives() -> list[Path]:
 
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every archive, by name."""
-    files: Iterable[Path] = sorted([*folder.glob("*.tar.gz"), *folder.glob("*.whl")])
+    files = sorted([*folder.glob("*.tar.gz"), *folder.glob("*.whl")])
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -235,7 +235,8 @@ def run(*command: str | Path, **variables: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise RefusedError("\n".join([" ".join(line), *done.stdout.splitlines()[-40:]]))
+        end = f"It ended with {done.returncode}."
+        raise RefusedError("\n".join([" ".join(line), *done.stdout.splitlines()[-40:], end]))
 
 
 if __name__ == "__main__":
