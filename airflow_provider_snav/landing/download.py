@@ -39,6 +39,8 @@ PAUSES: Sequence[float] = (1, 3, 8, 18)
 # A URL that has expired, or whose file is not there yet. The token is good: the job was read with it.
 _NOT_THERE = (401, 403, 404, 410)
 _NAP_SECONDS = 0.5
+# Files that land side by side would hold several times as much.
+_LONE_CHUNK_BYTES = 1024 * 1024
 
 
 class StoppedError(Exception):
@@ -224,6 +226,8 @@ class Downloads:
             self._hook.download(url, self._export.rules.credential) as download,
             HashingWriter(stage, beside=self._one_by_one) as writer,
         ):
+            if self._one_by_one:
+                download.chunk_bytes = _LONE_CHUNK_BYTES
             content = Unpacked(download)
             for chunk in content:
                 self._check()
