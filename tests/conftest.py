@@ -168,3 +168,16 @@ def s3_store(s3_endpoint: str) -> Store:
 
     folder = ObjectStoragePath(f"s3://lake@{BUCKET}/{uuid.uuid4().hex}")
     return S3Store(folder, client=s3_client(s3_endpoint))
+
+
+@pytest.fixture
+def memory_store() -> Store:
+    """A folder of a store that Airflow has no provider for, and that only copies."""
+    from airflow.sdk.io import attach
+    from fsspec.implementations.memory import MemoryFileSystem
+    from landing_stores import MemoryStore
+
+    from airflow_provider_snav._compat import ObjectStoragePath
+
+    attach("memory", fs=MemoryFileSystem())
+    return MemoryStore(ObjectStoragePath(f"memory:///{uuid.uuid4().hex}"))

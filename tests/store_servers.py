@@ -33,6 +33,8 @@ import requests
 from airflow.sdk.io import attach
 from landing_stores import s3_client
 
+from airflow_provider_snav.storage.folders import ATTEMPT
+
 BUCKET = "lake"
 HOST = "127.0.0.1"
 
@@ -93,14 +95,14 @@ class StoreServer:
     :param gate: stands between the client and the store.
     :param attach: makes the client's file system known to Airflow, where no connection does.
     :param read: every object of a folder by name, hidden ones too, as another client sees them.
-    :param write: puts one object there.
+    :param write: puts one object there, with this metadata where the store keeps any.
     """
 
     uri: str
     gate: Gate
     attach: Callable[[], None]
     read: Callable[[str], Mapping[str, bytes]]
-    write: Callable[[str, bytes], None]
+    write: Callable[[str, bytes, dict[str, str]], None]
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ class Lake:
     def visible(self) -> Mapping[str, bytes]:
         return {name: content for name, content in self.files().items() if not name.startswith(".")}
 
-    def put(self, name: str, content: bytes) -> None:
-        self.server.write(f"{self.folder}/{name}", content)
+    def put(self, name: str, content: bytes, *, by: str = "") -> None:
+        """Put a file there, of a person or of the landing with this attempt."""
+        self.server.write(f"{self.folder}/{name}", content, {ATTEMPT: by} if by else {})
 
 
 def _known_by_its_connection() -> None:
@@ -326,8 +329,8 @@ def s3(folder: Path) -> Iterator[StoreServer]:
                 for each in listed
             }
 
-        def write(name: str, content: bytes) -> None:
-            client.put_object(Bucket=BUCKET, Key=name, Body=content)
+        def write(name: str, content: bytes, metadata: dict[str, str]) -> None:
+            client.put_object(Bucket=BUCKET, Key=name, Body=content, Metadata=metadata)
 
         yield StoreServer(f"s3://lake_s3@{BUCKET}", gate, _known_by_its_connection, read, write)
 
@@ -382,10 +385,13 @@ def gs(folder: Path) -> Iterator[StoreServer]:
                 for each in names
             }
 
-        def write(name: str, content: bytes) -> None:
+        def write(name: str, content: bytes, metadata: dict[str, str]) -> None:
             query = {"uploadType": "media", "name": name}
             url = f"http://{address}/upload/storage/v1/b/{BUCKET}/o"
             requests.post(url, params=query, data=content, timeout=30).raise_for_status()
+            if metadata:
+                url = f"{api}/{BUCKET}/o/{urllib.parse.quote(name, safe='')}"
+                requests.patch(url, json={"metadata": metadata}, timeout=5).raise_for_status()
 
         yield StoreServer(f"gs://lake_gs@{BUCKET}", gate, partial(_attach_gs, endpoint), read, write)
 
@@ -436,8 +442,8 @@ def azure(folder: Path) -> Iterator[StoreServer]:
             names = [blob.name for blob in container.list_blobs(name_starts_with=f"{name}/")]
             return {each.removeprefix(f"{name}/"): container.download_blob(each).readall() for each in names}
 
-        def write(name: str, content: bytes) -> None:
-            container.upload_blob(name, content, overwrite=True)
+        def write(name: str, content: bytes, metadata: dict[str, str]) -> None:
+            container.upload_blob(name, content, overwrite=True, metadata=metadata)
 
         yield StoreServer(f"abfs://lake_abfs@{BUCKET}", gate, partial(_attach_azure, endpoint), read, write)
 
@@ -529,7 +535,7 @@ def sftp(folder: Path, conn_id: str = "lake_sftp") -> Iterator[StoreServer]:
             gate,
             _known_by_its_connection,
             lambda name: _read_folder(folder / BUCKET, name),
-            lambda name, content: _write_file(folder / BUCKET, name, content),
+            lambda name, content, _: _write_file(folder / BUCKET, name, content),
         )
     finally:
         gate.open()
@@ -572,5 +578,5 @@ def disk(folder: Path) -> Iterator[StoreServer]:
         _disk,
         _known_by_its_connection,
         lambda name: _read_folder(folder, name),
-        lambda name, content: _write_file(folder, name, content),
+        lambda name, content, _: _write_file(folder, name, content),
     )

@@ -54,7 +54,7 @@ def compressor(kind: CompressionKind | None) -> Compressor:
     if kind is None:
         return Compressor(compress=lambda data: data, flush=lambda: b"")
     if kind == "gzip":
-        # zlib writes a gzip header without name or time; gzip.GzipFile has to be talked out of both.
+        # zlib writes a gzip header without name or time; gzip.GzipFile writes both by default.
         member = zlib.compressobj(wbits=_GZIP_WRAPPER)
         return Compressor(member.compress, member.flush)
     from zstandard import ZstdCompressor

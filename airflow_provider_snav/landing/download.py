@@ -168,9 +168,7 @@ class Downloads:
             except SalesNavigatorError as error:
                 missing = isinstance(error, SalesNavigatorApiError) and error.status_code in _NOT_THERE
                 if not missing and not isinstance(error, SalesNavigatorIncompleteDownloadError):
-                    raise error.because(
-                        f"This was {part.path.name}, of job {job.job_id}."
-                    ) from error.__cause__
+                    raise error.because(where) from error.__cause__
                 if tries <= len(PAUSES):
                     what = "Download %s of %s failed, asking for a new URL: %s"
                     self._log.warning(what, tries, part.path.name, error)
@@ -277,7 +275,7 @@ class Downloads:
                 continue
             message = f"Job {job_id} has {rows} rows where LinkedIn's rowCount says {expected}"
             if not self._terms.verify:
-                self._log.warning("%s. Landing it all the same, as verify=False says.", message)
+                self._log.warning("%s. Landing it because verify=False.", message)
             elif rows > expected or tries > len(PAUSES):
                 raise SalesNavigatorRowCountError(
                     f"{message}, in {tries} downloads.", expected=expected, actual=rows

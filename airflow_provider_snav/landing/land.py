@@ -13,7 +13,7 @@ from airflow_provider_snav.landing.download import Downloads
 from airflow_provider_snav.landing.formats import SUFFIXES
 from airflow_provider_snav.landing.names import file_names
 from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
-from airflow_provider_snav.landing.publish import Publication
+from airflow_provider_snav.landing.publish import Publication, UnconfirmedError
 
 if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
@@ -47,14 +47,14 @@ class Landing:
         self._terms = terms
         self._log = log
         self._downloads = Downloads(hook, export, terms, stopping, log)
-        self._publication = Publication(folder, export, terms, confirm_try or stopping.check, log)
+        self._confirm_try = confirm_try or stopping.check
+        self._publication = Publication(folder, export, terms, self._confirm_try, log)
         self.next_export_start_at: dt.datetime | None = None
 
     def run(self, confirm: Callable[[], None] = lambda: None) -> list[LandedFile]:
         """Download, verify, publish, tidy up.
 
-        :param confirm: is called when all files are published. If it raises a ``SalesNavigatorError``,
-            the landing has failed and is rolled back as after a publication that failed.
+        :param confirm: is called when all files are published; see :meth:`Publication.publish`.
         :returns: one entry a file, in order of time; none if the export has no file.
         :raises SalesNavigatorLandingError: nothing was published.
         :raises SalesNavigatorApiError: LinkedIn refused; nothing was published.
@@ -66,6 +66,7 @@ class Landing:
         parts = self._parts(jobs)
         if not parts:
             self._log.warning("Nothing lands: LinkedIn gives no file. Files of earlier runs stay.")
+            self._confirm_try()
             confirm()
             return []
         try:
@@ -84,7 +85,9 @@ class Landing:
         left = "Nothing was published; files of earlier runs are untouched."
         if touched := self._publication.touched:
             names = ", ".join(touched[:5]) + (" and others" if len(touched) > 5 else "")
-            left = f"Publishing had begun: of earlier runs, {names} may be replaced or gone already."
+            left = f"Publishing had begun: {names} may be new, replaced or gone."
+            if isinstance(error, UnconfirmedError):
+                left = "All files have landed and stay."
             if self._terms.if_exists == "fail":
                 return f"{left} Because if_exists='fail', {retry.lower()} is refused while they lie there."
         return f"{left} {retry} lands the whole export again." if error.retryable else left
@@ -99,7 +102,7 @@ class Landing:
                 raise SalesNavigatorLandingError(
                     f"{message}, asked several times. if_no_file='skip' takes it for an export without rows."
                 )
-            self._log.warning("%s. Going on without its file, as if_no_file='skip' says.", message)
+            self._log.warning("%s. Continuing without its file because if_no_file='skip'.", message)
 
     def _parts(self, jobs: Sequence[ExportJob]) -> list[Part]:
         suffix = SUFFIXES[self._terms.format, self._terms.compression]

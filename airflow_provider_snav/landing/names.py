@@ -56,7 +56,7 @@ def own_stem(filename: str | int) -> str:
     stem = re.sub(rf"({_SUFFIX})$", "", filename)
     if stem == "None":
         raise SalesNavigatorConfigurationError(
-            f"filename={filename!r} is what a template renders to that has nothing to say. Correct the"
+            f"filename={filename!r} is the text of an empty template value. Correct the"
             " template, or leave filename out for a name of type, contract and window."
         )
     if re.search(r"\.part-\d{4,}$", stem):

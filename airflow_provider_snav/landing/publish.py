@@ -3,7 +3,7 @@
 Two tries may publish at once. The first name decides: the try that still finds there what it saw before, and
 puts its own file in its place, goes on; the other one stops. Files of an earlier run are those that were seen
 before publishing began and are still the same; no others are replaced or removed. A try that fails takes back
-only files that are provably its own.
+only files that are provably its own, and names the others.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ _TRIES, _PAUSE = 10, 0.1
 """How often, and after how many seconds, a name is tried again that another try is about to give up."""
 
 
+class UnconfirmedError(SalesNavigatorError):
+    """It is unknown whether the confirmation of a publication was done, so its files must stay."""
+
+
 class Publication:
     """The files of one export in one folder, before and after they are visible.
-
-    ``touched`` are the names that may hold something else now than before.
 
     :param export: is named in the manifest.
     :param check: raises if this try may change nothing more; is called before each change.
@@ -61,9 +63,15 @@ class Publication:
         self._check = check
         self._log = log
         self._seen: dict[str, Stored] = {}
-        self._replaced: set[str] = set()
-        self._published: dict[str, Stage] = {}
-        self.touched: list[str] = []
+        self._removed: list[str] = []
+        self._revealed: dict[str, Stage] = {}
+        # Whether the store keeps the attempt of a file; known once it was found with one of ours.
+        self._marks = False
+
+    @property
+    def touched(self) -> list[str]:
+        """The names that may hold something else now than before."""
+        return list(dict.fromkeys([*self._removed, *self._revealed]))
 
     def refuse_existing(self) -> None:
         """:raises SalesNavigatorDestinationError: ``if_exists="fail"`` and something lies there."""
@@ -78,7 +86,8 @@ class Publication:
         """Make every file visible and remove those of earlier runs.
 
         :param stages: by name, in the order of ``files``.
-        :param confirm: is called last; where it fails, publication has failed.
+        :param confirm: is called last. After a ``SalesNavigatorError`` it was not done, and publication has
+            failed. After any other error, or :class:`UnconfirmedError`, it may be done: the files stay.
         """
         try:
             with self._store.locked():
@@ -86,40 +95,44 @@ class Publication:
                 if self._terms.if_exists == "overwrite":
                     self._seen = self._listed()
                 self._publish(stages, files)
+            self._check()
+        except BaseException as error:  # a file that an interrupt left would have each retry refused
+            self._roll_back(error)
+            raise
+        try:
             confirm()
+        except UnconfirmedError:
+            raise
         except SalesNavigatorError as error:
-            # Where nothing lay before, leave nothing: else if_exists="fail" would refuse the retry, and files
-            # of a try that was overtaken would lie among those of the other.
-            if self._terms.if_exists == "fail" or isinstance(error, OvertakenError):
-                self._take_back()
+            self._roll_back(error)
             raise
 
     def _publish(self, stages: Mapping[str, Stage], files: Sequence[LandedFile]) -> None:
         manifest = manifest_name(self._terms.stem)
-        self._check()
         if manifest in self._seen:
             # It describes the files that are about to be replaced.
-            self.touched.append(manifest)
             self._remove(manifest, self._seen.pop(manifest))
         for (name, stage), file in zip(stages.items(), files, strict=True):
             self._reveal(name, stage, file.bytes)
-        self._check()
         for name, seen in self._seen.items():
-            if self._is_leftover(name, seen) or not (name in stages or leftover_of(name)):
+            if self._is_leftover(name, seen) or self._is_of_earlier_run(name, stages):
                 self._remove(name, seen)
         if self._terms.manifest:
             self._write_manifest(manifest, files)
-        if len(self._published) > 1:
+        if len(self._revealed) > 1:
             self._check_first()
 
     def _reveal(self, name: str, stage: Stage, size: int) -> None:
         for tries in range(_TRIES):
             self._check()
+            # Noted before the request: an interrupt may come when the store has the file already.
+            self._revealed[name] = stage
             try:
                 stage.publish(self._seen.get(name))
                 break
             except OvertakenError:
-                if not self._published or tries == _TRIES - 1:
+                del self._revealed[name]
+                if not self._revealed or tries == _TRIES - 1:
                     if self._terms.if_exists == "fail":
                         raise self._already_there([name]) from None
                     raise
@@ -127,13 +140,9 @@ class Publication:
                 self._check_first()
                 self._seen_again(name, stage)
             except SalesNavigatorError:
-                if stage.may_be_revealed():
-                    self.touched.append(name)
+                if not stage.may_be_revealed():
+                    del self._revealed[name]
                 raise
-        self.touched.append(name)
-        if name in self._seen:
-            self._replaced.add(name)
-        self._published[name] = stage
         self._verify(stage, size)
 
     def _seen_again(self, name: str, stage: Stage) -> None:
@@ -151,25 +160,29 @@ class Publication:
             raise SalesNavigatorDestinationError(f"{stage.uri} was published and is not there.")
         if not stage.is_own(found):
             raise OvertakenError(
-                f"{stage.uri} was replaced by another try or task meanwhile. Its files stay, and this"
-                " try's were taken back."
+                f"{stage.uri} was replaced by another try or task meanwhile. Its files stay."
             )
+        self._marks = self._marks or found.attempt is not None
         if size not in (None, found.size):
             raise SalesNavigatorDestinationError(
                 f"{stage.uri} has {found.size} bytes on the store where {size} were written."
             )
 
     def _check_first(self) -> None:
-        self._verify(next(iter(self._published.values())))
+        self._verify(next(iter(self._revealed.values())))
 
-    def _take_back(self) -> None:
+    def _roll_back(self, error: BaseException) -> None:
+        # Where nothing lay before, leave nothing: else if_exists="fail" would refuse the retry, and files of
+        # a try that was overtaken would lie among those of the other.
+        if self._terms.if_exists != "fail" and not isinstance(error, OvertakenError):
+            return
         # The first name last: it keeps others out.
-        for name, stage in reversed(self._published.items()):
+        for name, stage in reversed(list(self._revealed.items())):
             with suppress(SalesNavigatorError):
                 found = stage.look()
-                if name not in self._replaced and found and stage.is_own(found):
-                    self._remove(name, found)
-                    self.touched.remove(name)
+                if name not in self._seen and stage.may_take_back and found and stage.is_own(found):
+                    self._remove_if_same(name, found)
+                    del self._revealed[name]
 
     def _write_manifest(self, name: str, files: Sequence[LandedFile]) -> None:
         exclusive = self._terms.if_exists == "fail"
@@ -205,7 +218,26 @@ class Publication:
         old = seen.written_at is not None and time.time() - seen.written_at > _LEFTOVER_SECONDS
         return leftover_of(name) is not None and old
 
+    def _is_of_earlier_run(self, name: str, stages: Mapping[str, Stage]) -> bool:
+        if name in stages or leftover_of(name):
+            return False
+        if not self._marks:
+            return True
+        uri = uri_of(self._folder / name)
+        with reporting_refusal(uri, "found again"):
+            found = self._store.look(name)
+        if found and found.attempt is None:
+            self._log.warning("%s stays: its metadata does not say that a landing wrote it", uri)
+            return False
+        return True
+
     def _remove(self, name: str, seen: Stored) -> None:
+        self._check()
+        if not leftover_of(name):
+            self._removed.append(name)
+        self._remove_if_same(name, seen)
+
+    def _remove_if_same(self, name: str, seen: Stored) -> None:
         uri = uri_of(self._folder / name)
         self._log.info("Removing %s", uri)
         with reporting_refusal(uri, "removed"):

@@ -22,8 +22,8 @@ class HashingWriter:
     Hashing and writing let other threads run, and counting CSV records does not: side by side they take
     little longer than counting alone.
 
-    :param beside: True for a thread of its own, which holds up to four MiB more. Files that land side by side
-        need none, since each of them is hashed while another is counted.
+    :param beside: True for a thread of its own, which holds up to eight MiB more. Files that land side by
+        side need none, since each of them is hashed while another is counted.
     :ivar bytes: how many were written; final after :meth:`finish`.
     """
 

@@ -19,6 +19,7 @@ import asyncio
 import datetime as dt
 import errno
 import os
+import stat
 import tempfile
 import time
 import zlib
@@ -36,12 +37,19 @@ AZURE_PROTOCOLS = ("abfs", "abfss", "adl", "az")
 GOOGLE_PROTOCOLS = ("gs", "gcs")
 LOCAL_PROTOCOLS = ("", "file", "local")
 SSH_PROTOCOLS = ("sftp", "ssh")
+OBJECT_PROTOCOLS = (*S3_PROTOCOLS, *AZURE_PROTOCOLS, *GOOGLE_PROTOCOLS)
 
 ATTEMPT = "snavattempt"
 """The key of an object's metadata that names the attempt that wrote it; every store takes such a key."""
 
 _LOCK_SECONDS = 5.0
 """How long to wait for the lock."""
+
+# Network file systems have no fsync of a folder; another may not let the folder be read.
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
+
+_TIMES = ("mtime", "created", "LastModified", "modificationTime", "modify")
+"""What file systems call the time of the last write; the last two are those of WebHDFS and FTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +94,18 @@ class Folder:
             entries = self._fs.ls(self._path, detail=True)
         except FileNotFoundError:
             return {}
-        named = ((entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in entries)
+        files = (entry for entry in entries if entry.get("type") != "directory")
+        named = ((entry["name"].rpartition("/")[2], entry) for entry in files)
         return {name: self._stored(entry) for name, entry in named if name.startswith(prefixes)}
 
     def look(self, name: str) -> Stored | None:
-        """The file of this name, as it is now."""
+        """The file of this name, as it is now; None for a folder of this name."""
         self._fs.invalidate_cache(self._path)
         try:
-            return self._stored(self._fs.info(f"{self._path}/{name}"))
+            entry = self._fs.info(f"{self._path}/{name}")
         except FileNotFoundError:
             return None
+        return None if entry.get("type") == "directory" else self._stored(entry)
 
     def remove(self, name: str, seen: Stored) -> bool:
         """Remove a file if it is still the one that was seen.
@@ -111,12 +121,15 @@ class Folder:
             self._remove(name, found)
         return True
 
+    def sync(self, name: str = "") -> None:
+        """Have a disk keep a file, or without a name the folder's names, through a power cut."""
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other landings of this machine out of the folder meanwhile.
 
-        Where there are no locks, or a holder is frozen, it goes on without. Conditions of requests, and a
-        look after each, are for landings of other machines.
+        If locks are missing or the wait ends, the landing continues without the lock. Conditional requests
+        and checks protect against other machines.
         """
         with ExitStack() as held:
             with suppress(OSError):
@@ -138,16 +151,16 @@ class Folder:
 
     @staticmethod
     def _stored(entry: dict[str, Any]) -> Stored:
-        written = entry.get("mtime") or entry.get("created") or entry.get("LastModified")
-        moment = written.timestamp() if isinstance(written, dt.datetime) else written
-        return Stored((entry.get("ETag") or moment, entry["size"]), entry["size"] or 0, moment)
+        written = next((entry[key] for key in _TIMES if entry.get(key)), None)
+        moment = _seconds(written)
+        return Stored((entry.get("ETag") or moment or written, entry["size"]), entry["size"] or 0, moment)
 
     def _split(self, name: str) -> tuple[str, str]:
         bucket, key, _ = self._fs.split_path(f"{self._path}/{name}")
         return bucket, key
 
     def _run(self, request: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(request, self._fs.loop).result()
+        return awaited(self._fs, request)
 
 
 class LocalFolder(Folder):
@@ -158,7 +171,7 @@ class LocalFolder(Folder):
         found = {}
         with suppress(FileNotFoundError), os.scandir(self._path) as entries:
             for entry in entries:
-                if entry.name.startswith(prefixes):
+                if entry.name.startswith(prefixes) and not entry.is_dir():
                     with suppress(FileNotFoundError):
                         found[entry.name] = self._stat(entry.stat())
         return found
@@ -166,9 +179,22 @@ class LocalFolder(Folder):
     def look(self, name: str) -> Stored | None:
         """See :meth:`Folder.look`."""
         try:
-            return self._stat(Path(self._path, name).stat())
+            status = Path(self._path, name).stat()
         except FileNotFoundError:
             return None
+        return None if stat.S_ISDIR(status.st_mode) else self._stat(status)
+
+    def sync(self, name: str = "") -> None:
+        """See :meth:`Folder.sync`; nothing where the file system cannot."""
+        try:
+            descriptor = os.open(Path(self._path, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
 
     def _lock(self) -> int:
         return os.open(self._path, os.O_RDONLY)
@@ -307,6 +333,23 @@ class GoogleFolder(Folder):
     @staticmethod
     def _stored(entry: dict[str, Any]) -> Stored:
         return Stored(entry["generation"], int(entry["size"]), attempt=entry.get("metadata", {}).get(ATTEMPT))
+
+
+def awaited(fs: Any, request: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine on the event loop of an asynchronous file system, and return its result."""
+    return asyncio.run_coroutine_threadsafe(request, fs.loop).result()
+
+
+def _seconds(written: dt.datetime | float | str | None) -> float | None:
+    """A time as file systems describe it, in seconds since the epoch; None if it cannot be read."""
+    if isinstance(written, str):  # FTP: 20260102030405, in UTC, where the server knows MLSD
+        with suppress(ValueError):
+            return dt.datetime.strptime(f"{written[:14]}+0000", "%Y%m%d%H%M%S%z").timestamp()
+        return None
+    if isinstance(written, dt.datetime):
+        return written.timestamp()
+    # WebHDFS counts milliseconds. As seconds, this bound is the year 5138.
+    return written / 1000 if written and written > 1e11 else written
 
 
 def _flock(lock: int) -> bool:

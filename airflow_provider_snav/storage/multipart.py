@@ -13,7 +13,7 @@ from collections import deque
 from concurrent.futures import Future, wait
 from typing import Any, Final
 
-from airflow_provider_snav.storage.folders import ATTEMPT, Stored, is_unsupported
+from airflow_provider_snav.storage.folders import ATTEMPT, Stored, awaited, is_unsupported
 
 BLOCK_BYTES = 5 * 1024 * 1024
 """How much is sent at once, in bytes: the least S3 takes, whose 10,000 parts then make 48 GiB."""
@@ -74,7 +74,7 @@ class BlockUpload(ABC):
         """Make the file visible, if only what it replaces lies there: a file that was seen, or None."""
 
     def discard(self) -> None:
-        """Give the upload up, once what is on its way is no more."""
+        """Abort the upload after its running requests have ended."""
         wait(self._sending)
         self._give_way()
 
@@ -121,7 +121,7 @@ class S3Upload(BlockUpload):
         super().close()
 
     def commit(self, replaces: Stored | None) -> None:
-        """See :meth:`BlockUpload.commit`. A store that knows no conditions is asked without."""
+        """See :meth:`BlockUpload.commit`. Without conditional requests, the caller's look must do."""
         if replaces is ANYTHING:
             self._complete()
             return
@@ -171,7 +171,7 @@ class AzureUpload(BlockUpload):
         elif replaces:
             condition = {"etag": replaces.version, "match_condition": MatchConditions.IfNotModified}
         request = self._blob.commit_block_list(self._sent, metadata={ATTEMPT: self._attempt}, **condition)
-        self.version = asyncio.run_coroutine_threadsafe(request, self._fs.loop).result()["etag"]
+        self.version = awaited(self._fs, request)["etag"]
 
     async def _put(self, number: int, block: bytearray) -> Any:
         from azure.storage.blob import BlobBlock

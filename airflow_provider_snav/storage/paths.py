@@ -13,13 +13,12 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorConfigurationError,
     SalesNavigatorDestinationError,
 )
+from airflow_provider_snav.storage.folders import LOCAL_PROTOCOLS, OBJECT_PROTOCOLS
 from airflow_provider_snav.storage.readers import unreadable
 
 # Airflow would take anything else, such as an empty variable, for a place below the worker's current folder.
 _PLACE = re.compile(r"/.*|(file|local)://([^/@]*@)?/.*|(?!(file|local):)[\w.+-]+://.+", re.DOTALL)
 _START = re.compile(r"^[\w.+-]+://([^/@]*@)?")
-_DISK = ("file", "local")
-_BUCKETS = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "adl", "az")
 _ON_DISK = re.compile(r"(?:(file|local)://)?/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -122,7 +121,7 @@ def _fault(uri: str) -> str | None:
     """Why a store's library, or a reader, would look for something else than this name."""
     path = _START.sub("", uri).removesuffix("/")
     scheme = "file" if uri.startswith("/") else uri.partition(":")[0]
-    if scheme not in _BUCKETS:
+    if scheme not in OBJECT_PROTOCOLS:
         path = path.removeprefix("/")
     segments = path.split("/") if path else []
     if "" in segments:
@@ -133,7 +132,7 @@ def _fault(uri: str) -> str | None:
         return "a name in it begins or ends with a blank"
     if _CONTROL.search(path):
         return "it holds a control character"
-    if scheme not in _DISK and (found := re.search(r"[?\\]", path)):
+    if scheme not in LOCAL_PROTOCOLS and (found := re.search(r"[?\\]", path)):
         return f"storages take {found[0]!r} for something other than a part of a name"
     return None
 

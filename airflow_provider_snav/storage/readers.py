@@ -8,6 +8,12 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 from airflow_provider_snav._compat import is_attached
+from airflow_provider_snav.storage.folders import (
+    GOOGLE_PROTOCOLS,
+    LOCAL_PROTOCOLS,
+    S3_PROTOCOLS,
+    SSH_PROTOCOLS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +32,8 @@ class _Reader:
 
 
 _READERS = (
-    _Reader("airflow.providers.amazon.aws.fs.s3", ("s3", "s3a", "s3n"), "s3fs", "airflow-provider-snav[s3]"),
-    _Reader("airflow.providers.google.cloud.fs.gcs", ("gs", "gcs"), "gcsfs", "airflow-provider-snav[gcs]"),
+    _Reader("airflow.providers.amazon.aws.fs.s3", S3_PROTOCOLS, "s3fs", "airflow-provider-snav[s3]"),
+    _Reader("airflow.providers.google.cloud.fs.gcs", GOOGLE_PROTOCOLS, "gcsfs", "airflow-provider-snav[gcs]"),
     _Reader(
         "airflow.providers.microsoft.azure.fs.adls",
         ("abfs", "abfss", "adl"),
@@ -40,9 +46,8 @@ _READERS = (
         "msgraphfs",
         "apache-airflow-providers-microsoft-azure[msgraphfs]",
     ),
-    _Reader("airflow.providers.sftp.fs.sftp", ("sftp", "ssh"), "sshfs", "airflow-provider-snav[sftp]"),
+    _Reader("airflow.providers.sftp.fs.sftp", SSH_PROTOCOLS, "sshfs", "airflow-provider-snav[sftp]"),
 )
-_BUILT_IN = ("file", "local")
 
 
 def unreadable(scheme: str, conn_id: str | None) -> str | None:
@@ -51,7 +56,7 @@ def unreadable(scheme: str, conn_id: str | None) -> str | None:
     A file system that the DAG file has attached reads it. So may a module of a provider we do not know.
     """
     reader = next((reader for reader in _READERS if scheme in reader.schemes), None)
-    if scheme in _BUILT_IN or (reader and _is_installed(reader)):
+    if scheme in LOCAL_PROTOCOLS or (reader and _is_installed(reader)):
         return None
     if is_attached(scheme, conn_id) or _others_may_read():
         return None

@@ -27,7 +27,6 @@ file is published meanwhile), S3 where the bucket has a lifecycle rule for incom
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -45,9 +44,11 @@ from airflow_provider_snav.storage.folders import (
     AZURE_PROTOCOLS,
     GOOGLE_PROTOCOLS,
     LOCAL_PROTOCOLS,
+    OBJECT_PROTOCOLS,
     S3_PROTOCOLS,
     SSH_PROTOCOLS,
     Stored,
+    awaited,
     folder_of,
 )
 from airflow_provider_snav.storage.multipart import ANYTHING, BLOCK_BYTES, AzureUpload, S3Upload
@@ -59,8 +60,6 @@ log = logging.getLogger(__name__)
 
 # Where a file system has no hard links.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-# Where one has no fsync of a folder, as a network's, or may not read the folder.
-_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
 
 _ATTEMPT = re.compile(r"[\w-]+", re.ASCII)
 _LEFTOVER = re.compile(rf"\.(?P<name>.+)\.{_ATTEMPT.pattern}\.staged", re.ASCII)
@@ -82,7 +81,7 @@ def open_stage(path: ObjectStoragePath, *, attempt: str, exclusive: bool = False
         raise ValueError(f"attempt may hold letters, digits, - and _ only, not {attempt!r}")
     if path.protocol in SSH_PROTOCOLS:
         _check_rename(path, attempt)
-    if path.protocol in (*S3_PROTOCOLS, *AZURE_PROTOCOLS, *GOOGLE_PROTOCOLS):
+    if path.protocol in OBJECT_PROTOCOLS:
         return _Upload(path, attempt, exclusive)
     return _TemporarySibling(path, attempt, exclusive)
 
@@ -90,8 +89,7 @@ def open_stage(path: ObjectStoragePath, *, attempt: str, exclusive: bool = False
 def _check_rename(path: ObjectStoragePath, attempt: str) -> None:
     uri, missing = uri_of(path), f"{path.parent.path}/.{attempt}"
     with reporting_refusal(uri, "opened for writing"):
-        fs = path.fs
-        found = asyncio.run_coroutine_threadsafe(_has_posix_rename(fs, missing), fs.loop).result()
+        found = awaited(path.fs, _has_posix_rename(path.fs, missing))
     if not found:
         raise SalesNavigatorDestinationError(
             f"{uri} cannot be published whole: this SFTP server lacks the extension posix-rename@openssh.com,"
@@ -109,7 +107,7 @@ async def _has_posix_rename(fs: Any, missing: str) -> bool:
         except SFTPOpUnsupported:
             return False
         except SFTPError:
-            # That there is no such file, most likely: it was asked, and that is all.
+            # The server knows the request; it fails because the file does not exist.
             return True
     return True
 
@@ -161,12 +159,15 @@ class Stage(ABC):
     _staged: str
     """What to look for on the store, should it have to be removed by hand."""
 
+    _keeps_version = True
+    """Publishing leaves the version as it was, so that a look can tell whose file it finds."""
+
     def __init__(self, path: ObjectStoragePath, attempt: str, exclusive: bool) -> None:
         self.uri = uri_of(path)
         self._target = path.path
         self._folder, _, self._name = self._target.rpartition("/")
         self._attempt, self._exclusive = attempt, exclusive
-        self._sealed = self._settled = False
+        self._sealed = self._revealing = self._settled = False
         with reporting_refusal(self.uri, "opened for writing"):
             self._fs: Any = path.fs
             self._store = folder_of(path.parent)
@@ -198,10 +199,11 @@ class Stage(ABC):
         with reporting_refusal(self.uri, "published"):
             if replaces is not ANYTHING and not self._sees_to(replaces):
                 self._check(replaces)
+            self._revealing = True
             try:
                 self._reveal(replaces)
             except Exception:  # each client has errors of its own; a rival's file explains any of them
-                if replaces is not ANYTHING:
+                if replaces is not ANYTHING and self._keeps_version:
                     self._check(replaces)
                 raise
             # The folder may have been listed since the file was sealed.
@@ -217,12 +219,21 @@ class Stage(ABC):
     def is_own(self, found: Stored) -> bool:
         """Whether a file that was found is the one this stage published."""
 
+    @property
+    @abstractmethod
+    def may_take_back(self) -> bool:
+        """Whether ``is_own`` proves enough to delete the file that was found."""
+
     def may_be_revealed(self) -> bool:
         """Whether a ``publish`` that failed may have been done all the same: its answer may be lost."""
+        if not self._revealing:
+            return False
         try:
-            found = self.look()
+            return self._is_revealed(self.look())
         except SalesNavigatorError:
             return True
+
+    def _is_revealed(self, found: Stored | None) -> bool:
         return found is not None and self.is_own(found)
 
     def _check(self, replaces: Stored | None) -> None:
@@ -263,12 +274,14 @@ class Stage(ABC):
 class _Upload(Stage):
     """Bytes go to the final name, in an upload the store shows to no one until it is committed."""
 
+    may_take_back = True
+
     def _open(self, protocol: str) -> Any:
         self._staged = f"the incomplete upload of {self.uri}"
-        self._is_google = protocol in GOOGLE_PROTOCOLS
+        self._is_google, self._is_azure = protocol in GOOGLE_PROTOCOLS, protocol in AZURE_PROTOCOLS
         if protocol in S3_PROTOCOLS:
             return S3Upload(self._fs, self._target, self._attempt)
-        if protocol in AZURE_PROTOCOLS:
+        if self._is_azure:
             return AzureUpload(self._fs, self._target, self._attempt)
         return self._fs.open(
             self._target,
@@ -287,7 +300,8 @@ class _Upload(Stage):
         return version is not None and version == tag
 
     def _sees_to(self, replaces: Stored | None) -> bool:
-        return replaces is None and not self._is_google
+        # Not S3: its server, or botocore, may know no conditional requests.
+        return replaces is None and self._is_azure
 
     def _reveal(self, replaces: Stored | None) -> None:
         if self._is_google:
@@ -315,7 +329,8 @@ class _TemporarySibling(Stage):
         self._before: Stored | None = None
         self._local = protocol in LOCAL_PROTOCOLS
         self._remote = protocol in SSH_PROTOCOLS
-        if self._local or self._remote:
+        self._keeps_version = self._local or self._remote
+        if self._keeps_version:
             self._fs.makedirs(self._folder, exist_ok=True)
         file = self._fs.open(self._temporary, "wb")
         return DiskFile(file) if self._local else file
@@ -324,14 +339,21 @@ class _TemporarySibling(Stage):
         """See :meth:`Stage.seal`; on disk, a power cut after it loses no byte."""
         super().seal()
         with reporting_refusal(self.uri, "written to its end"):
-            if self._local:
-                _sync(self._temporary)
-            # A move keeps what it is known by; a copy does not.
+            self._store.sync(self._hidden)
+            # Only a move keeps it; see _reveal for a copy.
             self._own = self._store.look(self._hidden)
 
     def is_own(self, found: Stored) -> bool:
         """See :meth:`Stage.is_own`."""
         return self._own is not None and found.version == self._own.version
+
+    @property
+    def may_take_back(self) -> bool:
+        """See :meth:`Stage.may_take_back`.
+
+        SFTP knows a file by time and size, which a rival's may share; but no ``exclusive`` try replaces one.
+        """
+        return self._local or (self._remote and self._exclusive)
 
     def _sees_to(self, replaces: Stored | None) -> bool:
         return replaces is None and (self._remote or (self._local and self._exclusive))
@@ -341,10 +363,10 @@ class _TemporarySibling(Stage):
         if self._local:
             # fsspec's own falls back to a copy, which a full disk would cut short over the old file.
             self._link(replaces) if alone else Path(self._temporary).replace(self._target)
-            _sync(self._folder)
+            self._store.sync()
         elif self._remote and alone:
             # SFTP's own rename replaces no file.
-            asyncio.run_coroutine_threadsafe(self._rename(), self._fs.loop).result()
+            awaited(self._fs, self._rename())
         elif self._remote:
             self._fs.mv(self._temporary, self._target)
         else:
@@ -352,11 +374,9 @@ class _TemporarySibling(Stage):
             self._fs.mv(self._temporary, self._target)
             self._own = self._store.look(self._name)
 
-    def may_be_revealed(self) -> bool:
-        """See :meth:`Stage.may_be_revealed`: a store that copies may fail after the copy."""
-        if self._local or self._remote:
-            return super().may_be_revealed()
-        return self.look() != self._before
+    def _is_revealed(self, found: Stored | None) -> bool:
+        # A store that copies may fail after the copy.
+        return super()._is_revealed(found) if self._keeps_version else found != self._before
 
     def _link(self, replaces: Stored | None) -> None:
         try:
@@ -378,16 +398,3 @@ class _TemporarySibling(Stage):
         with suppress(Exception):
             self._file.close()
         self._fs.rm_file(self._temporary)
-
-
-def _sync(path: str) -> None:
-    """Have the disk keep a file, or a folder's names, through a power cut, where the file system can."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 from airflow_provider_snav._compat import HAS_STATE_STORES, Asset, Context
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, SalesNavigatorError
 from airflow_provider_snav.api.windows import parse_time, to_text
+from airflow_provider_snav.landing.publish import UnconfirmedError
 
 
 def check_watermark(asset: Any, name: str) -> None:
@@ -83,15 +85,30 @@ class Watermark:
         :param start: where the export began.
         :param following: its ``nextExportStartAt``.
         :returns: whether the watermark now is ``following``.
-        :raises SalesNavigatorError: Airflow failed to read or to write it.
+        :raises UnconfirmedError: it is unknown whether the watermark moved.
+        :raises SalesNavigatorError: Airflow failed to read or to write it, and it did not move.
         """
         if last := self._get(self._landed_key):
             reached = parse_time(last["next_export_start_at"], "next_export_start_at")
             if start < reached and following < reached:
                 return False
         moved = {"export_start_at": to_text(start), "next_export_start_at": to_text(following)}
-        self._set(self._landed_key, moved)
+        try:
+            self._set(self._landed_key, moved)
+        except SalesNavigatorError as error:
+            self._make_sure(last, moved, error)
         return True
+
+    def _make_sure(self, before: Any, after: dict[str, str], error: SalesNavigatorError) -> None:
+        """Read what was written: if only the answer was lost, the watermark has moved."""
+        found, is_read = None, False
+        with suppress(SalesNavigatorError):
+            found, is_read = self._get(self._landed_key), True
+        if is_read and found == after:
+            return
+        if is_read and found == before:
+            raise error
+        raise UnconfirmedError(f"{error} It is unknown whether the watermark moved.") from error
 
     def _get(self, key: str) -> Any:
         try:

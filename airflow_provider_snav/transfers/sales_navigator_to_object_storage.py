@@ -58,9 +58,9 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         so put into it what tells them apart, such as ``{{ ti.map_index }}`` or ``{{ ds }}``.
     :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading,
         and again before publishing, where the store decides if it can.
-    :param if_no_file: what a completed job without a file is: ``fail``, or ``skip``, an export without rows.
-        Then nothing lands, files of earlier runs stay, and a watermark moves on. An analytics job with a
-        ``rowCount`` of 0 and no file is always an export without rows.
+    :param if_no_file: ``fail``: a completed job without a file is an error. ``skip``: it is an export without
+        rows. Then nothing lands, files of earlier runs stay, and a watermark moves on. An analytics job with
+        a ``rowCount`` of 0 and no file is always an export without rows.
     :param format: ``csv``, byte for byte as exported, or ``parquet`` (which needs the extra of that name):
         one Parquet file for each CSV file, compressed inside. An empty field is null.
     :param typed: for Parquet. The documented columns (:mod:`airflow_provider_snav.api.schemas`) have their

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
-from airflow.sdk.io import attach
-from fsspec.implementations.memory import MemoryFileSystem
-from landing_stores import MemoryStore, Store
-
-from airflow_provider_snav._compat import ObjectStoragePath
-
-
-@pytest.fixture
-def memory_store() -> Store:
-    attach("memory", fs=MemoryFileSystem())
-    return MemoryStore(ObjectStoragePath(f"memory:///{uuid.uuid4().hex}"))
+from landing_stores import Store
 
 
 @pytest.fixture(params=["local_store", "s3_store", "memory_store"])

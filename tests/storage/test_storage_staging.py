@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import gc
 import logging
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from landing_stores import S3Store, Store
 
 from airflow_provider_snav._compat import ObjectStoragePath
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
+from airflow_provider_snav.storage.folders import Folder
 from airflow_provider_snav.storage.multipart import BLOCK_BYTES
 from airflow_provider_snav.storage.staging import (
     OvertakenError,
@@ -193,6 +196,47 @@ def test_an_exclusive_file_replaces_nothing(store: Store) -> None:
     stage.discard()
     assert store.files() == {"seats.csv": b"a rival's"}
     assert store.leftovers() == []
+
+
+def test_an_s3_server_that_ignores_conditions_keeps_the_file_of_another_try(s3_store: S3Store) -> None:
+    def without_condition(request: Any, **_: Any) -> None:
+        del request.headers["If-None-Match"]
+
+    path = s3_store.path("seats.csv")
+    staged(path, b"a rival's", by="rival").publish()
+    stage = staged(path, b"ours")
+    events, request = path.fs.s3.meta.events, "before-sign.s3.CompleteMultipartUpload"
+    events.register(request, without_condition)
+    try:
+        with pytest.raises(OvertakenError, match=r"seats\.csv was written by another try or task meanwhile"):
+            stage.publish(None)
+    finally:
+        events.unregister(request, without_condition)
+        stage.discard()
+    assert s3_store.files() == {"seats.csv": b"a rival's"}
+
+
+@pytest.mark.parametrize(
+    ("key", "older", "newer", "written_at"),
+    [
+        ("modificationTime", 1_767_323_045_000, 1_767_323_046_000, 1_767_323_045),
+        ("modify", "20260102030405", "20260102030406.000", 1_767_323_045),
+        ("mtime", dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), 1_767_323_046, 1_767_323_045),
+        ("modify", "Jan 02 03:04", "Jan 02 03:05", None),
+    ],
+    ids=["WebHDFS", "FTP", "others", "FTP without MLSD"],
+)
+def test_files_of_one_size_are_told_apart_by_the_time_their_file_system_gives(
+    key: str, older: Any, newer: Any, written_at: float | None
+) -> None:
+    def look(written: Any) -> Any:
+        described = {"type": "file", "size": 9, key: written}
+        fs = SimpleNamespace(invalidate_cache=lambda _: None, info=lambda _: described)
+        return Folder(fs, "lake").look("seats.csv")
+
+    assert look(older) == look(older)
+    assert look(older).version != look(newer).version
+    assert look(older).written_at == written_at
 
 
 def test_what_was_published_is_known_by_its_version_and_not_by_its_content(store: Store) -> None:

@@ -140,6 +140,17 @@ def test_if_exists_fail_sees_what_lies_there(
     assert downloads(snav_sandbox) == []
 
 
+@pytest.mark.parametrize("server", ["s3", "gs", "abfs"], indirect=True)
+def test_a_file_that_no_landing_wrote_stays_where_the_store_keeps_our_mark(
+    snav_sandbox: Sandbox, lake: Lake, lands: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.put("mine.csv.gz", b"made by hand")
+    lake.put("mine.csv.zst", b"of an earlier run", by="earlier")
+    lands()
+    assert lake.files() == exported(snav_sandbox) | {"mine.csv.gz": b"made by hand"}
+    assert f"{lake.folder}/mine.csv.gz stays: its metadata does not say" in "".join(capsys.readouterr())
+
+
 def test_a_url_that_expires_in_the_middle_of_its_stream_is_renewed(
     snav_sandbox: Sandbox, lake: Lake, lands: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,7 +268,7 @@ def test_a_publication_whose_answer_is_lost_is_not_said_to_have_left_everything_
     for name in NAMES:
         lake.put(name, b"old")
     lake.gate.refuse(Moment.PUBLISH, obeys=True)
-    with pytest.raises(SalesNavigatorDestinationError, match=rf"of earlier runs, {NAMES[0]} may be replaced"):
+    with pytest.raises(SalesNavigatorDestinationError, match=rf"begun: {NAMES[0]} may be new, replaced"):
         lands()
     assert lake.files() == {NAMES[0]: exported(snav_sandbox)[NAMES[0]], NAMES[1]: b"old"}
 

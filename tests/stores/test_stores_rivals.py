@@ -22,7 +22,8 @@ from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
 from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.land import Landing
-from airflow_provider_snav.landing.plan import Terms
+from airflow_provider_snav.landing.plan import LandedFile, Terms
+from airflow_provider_snav.landing.publish import Publication
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.storage.paths import storage_path
 from airflow_provider_snav.storage.staging import OvertakenError, open_stage
@@ -94,13 +95,33 @@ def test_of_two_that_publish_at_once_one_has_landed_whole(
         here.put("others.csv", b"not ours")
         if if_exists == "overwrite what is there":
             for name in ("mine.part-0001.csv", "mine.part-0003.csv", "mine.manifest.json"):
-                here.put(name, b"old")
+                here.put(name, b"old", by="earlier")
         landed = race(here, exports, if_exists=if_exists.partition(" ")[0])
         if if_exists == "fail":
             assert sorted(landed) == [False, True]
         found = dict(here.visible())
         assert found.pop("others.csv") == b"not ours"
         assert found in [content_of(number) for number, is_green in enumerate(landed) if is_green], landed
+
+
+@pytest.mark.parametrize("server", ["sftp"], indirect=True)
+@pytest.mark.parametrize(("if_exists", "stays"), [("overwrite", True), ("fail", False)])
+def test_sftp_takes_back_only_what_no_other_try_can_have_replaced(
+    lake: Lake, exports: list[Any], if_exists: Any, stays: bool
+) -> None:
+    def overtaken() -> None:
+        raise OvertakenError("Another try has landed.")
+
+    folder = storage_path(lake.destination, "destination")
+    stage = open_stage(folder / "mine.csv", attempt="try-1", exclusive=not stays)
+    stage.write(b"ours")
+    stage.seal()
+    terms = Terms("mine", "try-1", if_exists=if_exists)
+    publication = Publication(folder, Export.from_json(exports[0]), terms, lambda: None, logging.getLogger())
+    file = LandedFile(stage.uri, 1, 4, "", [], 1, "", None)
+    with pytest.raises(OvertakenError):
+        publication.publish({"mine.csv": stage}, [file], overtaken)
+    assert list(lake.files()) == publication.touched == (["mine.csv"] if stays else [])
 
 
 def test_what_was_written_since_it_was_seen_is_neither_replaced_nor_removed(lake: Lake) -> None:

@@ -272,8 +272,8 @@ def test_a_name_that_ends_as_the_compression_does_is_not_doubled(export: Any, lo
         ({"filename": ""}, "filename=''"),
         ({"filename": " mine.csv"}, "no blank at either end"),
         ({"filename": "mine*.csv"}, "filename="),
-        ({"filename": "None"}, "is what a template renders to that has nothing to say"),
-        ({"filename": "None.csv"}, "is what a template renders to that has nothing to say"),
+        ({"filename": "None"}, "is the text of an empty template value"),
+        ({"filename": "None.csv"}, "is the text of an empty template value"),
         ({"filename": 1.5}, "filename=1.5 must be text"),
         ({"filename": True}, "filename=True must be text"),
         ({"if_exists": "append"}, "if_exists='append'"),
@@ -627,7 +627,7 @@ def test_verify_false_lands_a_file_with_other_rows_than_stated_with_a_warning(
     assert list(store.files().values()) == exported(snav_sandbox)
     [job] = snav_sandbox.created_jobs
     assert landed["rows"] == snav_sandbox.files(job.job_id)[0].rows
-    assert "as verify=False says" in "".join(capsys.readouterr())
+    assert "Landing it because verify=False" in "".join(capsys.readouterr())
 
 
 def test_verify_false_still_refuses_a_stream_that_was_cut(
@@ -673,7 +673,7 @@ def test_an_error_while_publishing_names_what_may_be_replaced_or_gone(
     (folder / "mine.csv" / "in the way").mkdir(parents=True)
     with pytest.raises(SalesNavigatorDestinationError) as raised:
         land(export, local_store, filename="mine", manifest=True)
-    assert "Publishing had begun: of earlier runs, mine.manifest.json may be" in str(raised.value)
+    assert "Publishing had begun: mine.manifest.json may be new, replaced or gone." in str(raised.value)
     assert "Nothing was published" not in str(raised.value)
 
 

@@ -13,7 +13,7 @@ from task_runs import Store as States
 from task_runs import context_of, parts_of
 
 from airflow_provider_snav.api.errors import SalesNavigatorError, SalesNavigatorStoppedError
-from airflow_provider_snav.sandbox.faults import Delay, throttled
+from airflow_provider_snav.sandbox.faults import Delay, StatusFields, throttled
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     SalesNavigatorToObjectStorageOperator,
@@ -117,6 +117,16 @@ def test_a_landing_whose_try_is_over_when_its_files_are_sealed_publishes_nothing
     assert "Nothing was published" in str(raised.value)
     assert not store.files()
     assert not store.uploads()
+
+
+def test_an_export_without_a_file_is_confirmed_only_by_a_try_that_goes_on(
+    snav_sandbox: Sandbox, store: Store
+) -> None:
+    task = landing(store)
+    no_rows = StatusFields({"downloadUrl": None, "downloadUrls": [], "rowCount": 0})
+    snav_sandbox.fault("status", no_rows, times=None)
+    with pytest.raises(SalesNavigatorStoppedError, match="Nothing was published"):
+        task.execute(context_of(task, Once(task.on_kill)))
 
 
 def test_a_landing_stopped_between_two_files_publishes_no_more(snav_sandbox: Sandbox, store: Store) -> None:
