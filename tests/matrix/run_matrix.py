@@ -170,7 +170,7 @@ def _steps(
     extras = ["sandbox", "openlineage"]
     yield "an environment is made", [UV, "venv", "--quiet", "--python", interpreter, folder / "venv"]
     if airflow.name == FLOOR:
-        extras += ["s3", "azure", "sftp", "zstd"]
+        extras += ["s3", "azure", "sftp", "zstd", "parquet"]
         bounds = folder / "bounds.txt"
         lowest = [UV, "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", interpreter]
         lowest += [ROOT / "pyproject.toml", "--constraint", requirements, "--output-file", bounds]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import shutil
 import tempfile
 from functools import partial
@@ -55,7 +56,15 @@ def exports(snav_sandbox: Sandbox) -> list[Any]:
 @pytest.fixture
 def machine(snav_sandbox: Sandbox, exports: list[Any]) -> type[RuleBasedStateMachine]:
     which = st.integers(0, len(exports) - 1)
-    compressions = st.sampled_from([None, "gzip", "zstd"])
+    formats = st.sampled_from(
+        [
+            {},
+            {"compression": "gzip"},
+            {"compression": "zstd"},
+            {"format": "parquet"},
+            {"drop_columns": ["createdAt"]},
+        ]
+    )
 
     class SharedFolder(RuleBasedStateMachine):
         """What each export has there is known, but for those that died since they last landed."""
@@ -71,12 +80,13 @@ def machine(snav_sandbox: Sandbox, exports: list[Any]) -> type[RuleBasedStateMac
         def arguments(self, number: int, **chosen: Any) -> dict[str, Any]:
             return {"export": exports[number], "destination": self.folder.as_uri(), **chosen}
 
-        @rule(number=which, compression=compressions, manifest=st.booleans())
-        def lands(self, number: int, compression: str | None, manifest: bool) -> None:
-            landed = land(**self.arguments(number, compression=compression, manifest=manifest))
+        @rule(number=which, how=formats, manifest=st.booleans())
+        def lands(self, number: int, how: dict[str, Any], manifest: bool) -> None:
+            how = {"ignore_missing_columns": True, "manifest": manifest, **how}
+            landed = land(**self.arguments(number, **how))
             names = [file["uri"].rpartition("/")[2] for file in landed]
             if manifest:
-                stem = names[0].partition(".part-")[0].partition(".csv")[0]
+                stem = re.sub(r"(\.part-\d+)?\.(csv|parquet).*", "", names[0])
                 names.append(f"{stem}.manifest.json")
                 assert json.loads((self.folder / names[-1]).read_bytes())["files"] == landed
             self.known[number] = {name: (self.folder / name).read_bytes() for name in names}
@@ -123,7 +133,7 @@ def machine(snav_sandbox: Sandbox, exports: list[Any]) -> type[RuleBasedStateMac
 
         def teardown(self) -> None:
             for number in sorted(self.died):
-                self.lands(number, None, manifest=False)
+                self.lands(number, {}, manifest=False)
             self.each_has_its_own_files_and_no_others()
             shutil.rmtree(self.folder)
 
