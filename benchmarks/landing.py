@@ -33,19 +33,30 @@ _OPENSSL = "`curl -o F && openssl dgst -sha256 F`"
 _SHA256SUM = "`curl -o F && sha256sum F`"
 _BARE_LOOP = "limit: download, SHA-256 and write in Python, no counting"
 _SERVER = "limit: the server, `curl -o /dev/null`"
+_LIMIT = (
+    "one thread receives and counts, under the interpreter's lock, while another digests and writes. Its CPU"
+    " time is {counting} s for counting, 0.3 s for receiving and 0.15 s for imports."
+)
+_QUOTED_LIMIT = (
+    f"{_LIMIT.format(counting=1.4)} One regular expression, which finds the quoted fields, takes 1.1 s of the"
+    " counting. The other ways that were tried were no quicker, or wrong about a stray quote."
+)
 
 
 def ask() -> list[Question]:
     """How long it takes."""
     return [
-        _asked("quote-heavy CSV", QUOTED_TEXT, {_TEE: 1.0, _OPENSSL: 1.1, _SHA256SUM: 1.0}),
+        _asked("quote-heavy CSV", QUOTED_TEXT, {_TEE: 1.0, _OPENSSL: 1.1, _SHA256SUM: 1.0}, _QUOTED_LIMIT),
         _asked(
-            "CSV of activity rows", "ACoAAB3kZ7QBxyzSandbox", {_TEE: 0.85, _OPENSSL: 1.0, _SHA256SUM: 1.0}
+            "CSV of activity rows",
+            "ACoAAB3kZ7QBxyzSandbox",
+            {_TEE: 0.85, _OPENSSL: 1.0, _SHA256SUM: 1.0},
+            _LIMIT.format(counting=0.4),
         ),
     ]
 
 
-def _asked(kind: str, text: str, targets: Mapping[str, float]) -> Question:
+def _asked(kind: str, text: str, targets: Mapping[str, float], limit: str) -> Question:
     title = f"Landing a {SIZE // MIB} MiB {kind} on a local disk, verified"
     if missing := [tool for tool in ("curl", "openssl") if not shutil.which(tool)]:
         return Question(title, (), skipped=f"{missing[0]} is not installed")
@@ -63,7 +74,7 @@ def _asked(kind: str, text: str, targets: Mapping[str, float]) -> Question:
             rehearse=False,
         )
     ours = taken.pop("ours")
-    rows = [Row(name, ours, theirs, "s", targets.get(name)) for name, theirs in taken.items()]
+    rows = [Row(name, ours, theirs, "s", targets.get(name), limit) for name, theirs in taken.items()]
     return Question(title, rows)
 
 
