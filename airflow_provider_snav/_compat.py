@@ -49,11 +49,6 @@ HAS_STATE_STORES: Final = tuple(int(part) for part in _airflow_version.split("."
 """Whether this Airflow keeps task and asset state between tries (``context["task_state_store"]``)."""
 
 
-def is_mapped(task: Any) -> bool:
-    """True for a task Airflow makes from a mapped one: on the worker, when its arguments are known."""
-    return bool(getattr(task, "_BaseOperator__from_mapped", False))
-
-
 def is_attached(scheme: str, conn_id: str | None) -> bool:
     """Whether a DAG file or a plugin has attached a file system of its own for a scheme."""
     try:
@@ -181,7 +176,6 @@ __all__ = [
     "get_async_connection",
     "get_async_extra_dejson",
     "is_attached",
-    "is_mapped",
     "mask_secret",
     "openlineage",
     "save_connection",

@@ -28,8 +28,8 @@ from airflow_provider_snav.exports.plan import Remedies
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.compress import compressor
 from airflow_provider_snav.landing.land import Landing
-from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
-from airflow_provider_snav.landing.plan import LandedFile, Terms
+from airflow_provider_snav.landing.names import base_name_of, chosen_base_name, run_name
+from airflow_provider_snav.landing.plan import LandedFile, LandingOptions
 from airflow_provider_snav.operators.base import ExportOperator, schedule_of
 from airflow_provider_snav.operators.sales_navigator import (
     SalesNavigatorAnalyticsExportOperator,
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         operator = _operator(options)
         asked = operator.build_export({})
         folder = storage_path(folder_uri(options.into), "--into")
-        stem = None if options.filename is None else own_stem(options.filename)
+        base_name = None if options.filename is None else chosen_base_name(options.filename)
         compressor(options.compression)
     state = StateFile.of(hook.settings.base_url, asked)
     with closing(hook), state.locked(), Narration(len(asked.slices)) as narration:
@@ -70,10 +70,13 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
                 # A job is submitted only where its number can be kept.
                 memory.remember(asked)
             _see_through(export_run, narration, resumed=remembered is not None)
-            terms = _terms(
-                options, stem or stem_of(export_run.export, run_name(_submitted_at(export_run.export), ""))
+            landing_options = _landing_options(
+                options,
+                base_name or base_name_of(export_run.export, run_name(_submitted_at(export_run.export), "")),
             )
-            attempt.landing = Landing(hook, export_run.export, folder, terms, hook.stopping, narration)
+            attempt.landing = Landing(
+                hook, export_run.export, folder, landing_options, hook.stopping, narration
+            )
             with hook.stopping.stopped_by_interrupt():
                 files = attempt.landing.run()
         state.remove()
@@ -181,9 +184,9 @@ def _see_through(run: ExportRun, narration: Narration, *, resumed: bool) -> None
     narration.count(run.export)
 
 
-def _terms(options: argparse.Namespace, stem: str) -> Terms:
-    return Terms(
-        stem=stem,
+def _landing_options(options: argparse.Namespace, base_name: str) -> LandingOptions:
+    return LandingOptions(
+        base_name=base_name,
         attempt=uuid4().hex[:8],
         if_exists=options.if_exists,
         if_no_file=options.if_no_file,

@@ -13,6 +13,7 @@ import yarl
 from requests.utils import select_proxy
 
 from airflow_provider_snav._clock import now
+from airflow_provider_snav._private import send_each_request_once
 from airflow_provider_snav.api.connection import ConnectionSettings
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.messages import NoAnswer, Request, Response
@@ -58,9 +59,7 @@ class _LoopSession:
         self.session = aiohttp.ClientSession(
             headers={"User-Agent": USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
         )
-        # aiohttp would send each GET that breaks once more by itself: how often is the core's decision.
-        # There is no public way to say so; aiohttp's own test client does it like this.
-        self.session._retry_connection = False
+        send_each_request_once(self.session)
         # A trigger asks for the same URL again and again: parsing it took a tenth of a poll, and looking for
         # a proxy a fifth.
         self.target = lru_cache(maxsize=10_000)(_target)

@@ -7,12 +7,13 @@ and ours.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
+
+from airflow_provider_snav._private import proxy_refusal
 
 E = TypeVar("E", bound=BaseException)
 
@@ -69,9 +70,7 @@ def _words(chain: tuple[BaseException, ...], timeout: float, vocabulary: Vocabul
 def _proxy_status(chain: tuple[BaseException, ...], vocabulary: Vocabulary) -> str | None:
     if status := getattr(_first(chain, *vocabulary.proxy), "status", None):
         return str(status)
-    # http.client has nothing but this text.
-    texts = [re.match(r"Tunnel connection failed: (\d{3})\b", str(cause)) for cause in chain]
-    return next((text[1] for text in texts if text), None)
+    return next(filter(None, map(proxy_refusal, chain)), None)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

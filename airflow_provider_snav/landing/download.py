@@ -22,7 +22,7 @@ from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.exports.export import Export, Slice
 from airflow_provider_snav.landing.evidence import names_columns
 from airflow_provider_snav.landing.formats import Encoder, encoder, needs_header
-from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
+from airflow_provider_snav.landing.plan import LandedFile, LandingOptions, Part
 from airflow_provider_snav.landing.progress import Progress
 from airflow_provider_snav.landing.records import CsvProfile
 from airflow_provider_snav.landing.unpack import Unpacked
@@ -54,11 +54,11 @@ class Downloads:
     """
 
     def __init__(
-        self, hook: SalesNavigatorHook, export: Export, terms: Terms, stopping: Stopping, log: Any
+        self, hook: SalesNavigatorHook, export: Export, options: LandingOptions, stopping: Stopping, log: Any
     ) -> None:
         self._hook = hook
         self._export = export
-        self._terms = terms
+        self._options = options
         self._stopping = stopping
         self._given_up = False
         self._one_by_one = True
@@ -73,7 +73,7 @@ class Downloads:
 
         A job that is complete but has no file is asked for again before it is believed.
         """
-        pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-status")
+        pool = ThreadPoolExecutor(self._options.max_parallel, thread_name_prefix="snav-status")
         with pool, self._stopping.stopped_by_interrupt():
             return list(pool.map(self._job_with_file, self._export.slices))
 
@@ -85,7 +85,7 @@ class Downloads:
             than it should.
         """
         self._progress = Progress(len(parts), self._log)
-        self._one_by_one = min(len(parts), self._terms.max_parallel) == 1
+        self._one_by_one = min(len(parts), self._options.max_parallel) == 1
         files: dict[Part, LandedFile] = {}
         short: set[int] = set()
         for tries in self._tries():
@@ -100,13 +100,13 @@ class Downloads:
 
     def _waves(self, parts: Sequence[Part]) -> list[list[Part]]:
         """What can land side by side. Where columns must be known, the first file of each job comes first."""
-        if not needs_header(self._terms):
+        if not needs_header(self._options):
             return [list(parts)]
         waves = [part for part in parts if part.position == 0], [part for part in parts if part.position]
         return [wave for wave in waves if wave]
 
     def _stage_each(self, parts: Sequence[Part], *, renewed: bool = False) -> list[LandedFile]:
-        pool = ThreadPoolExecutor(self._terms.max_parallel, thread_name_prefix="snav-landing")
+        pool = ThreadPoolExecutor(self._options.max_parallel, thread_name_prefix="snav-landing")
         try:
             futures = [pool.submit(self._stage_with_renewals, part, renewed) for part in parts]
             with self._stopping.stopped_by_interrupt():
@@ -207,8 +207,8 @@ class Downloads:
     def _stage(self, part: Part, url: str) -> LandedFile:
         if earlier := self.stages.get(part.path.name):
             earlier.discard()
-        exclusive = self._terms.if_exists == "fail"
-        stage = open_stage(part.path, attempt=self._terms.attempt, exclusive=exclusive)
+        exclusive = self._options.if_exists == "fail"
+        stage = open_stage(part.path, attempt=self._options.attempt, exclusive=exclusive)
         self.stages[part.path.name] = stage
         try:
             return self._write(part, url, stage)
@@ -259,8 +259,8 @@ class Downloads:
         metadata |= {"start_at": start_at, "job_id": str(part.job.job_id), "version": __version__}
         if end_at:
             metadata["end_at"] = end_at
-        header = self._headers[part.job.job_id] if part.position and needs_header(self._terms) else None
-        return encoder(self._export, self._terms, metadata, header)
+        header = self._headers[part.job.job_id] if part.position and needs_header(self._options) else None
+        return encoder(self._export, self._options, metadata, header)
 
     def _jobs_without_all_rows(self, files: Mapping[Part, LandedFile], tries: int) -> set[int]:
         """The jobs whose files have fewer rows than LinkedIn stated.
@@ -274,7 +274,7 @@ class Downloads:
             if expected is None or expected == rows:
                 continue
             message = f"Job {job_id} has {rows} rows where LinkedIn's rowCount says {expected}"
-            if not self._terms.verify:
+            if not self._options.verify:
                 self._log.warning("%s. Landing it because verify=False.", message)
             elif rows > expected or tries > len(PAUSES):
                 raise SalesNavigatorRowCountError(

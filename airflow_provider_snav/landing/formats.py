@@ -22,7 +22,7 @@ from airflow_provider_snav.landing.records import RecordCounter
 
 if TYPE_CHECKING:
     from airflow_provider_snav.exports.export import Export
-    from airflow_provider_snav.landing.plan import LandedFile, Terms
+    from airflow_provider_snav.landing.plan import LandedFile, LandingOptions
 
 FormatKind = Literal["csv", "parquet"]
 
@@ -77,27 +77,27 @@ class Encoder(Protocol):
 
 
 def encoder(
-    export: Export, terms: Terms, metadata: Mapping[str, str], header: Sequence[str] | None = None
+    export: Export, options: LandingOptions, metadata: Mapping[str, str], header: Sequence[str] | None = None
 ) -> Encoder:
     """Start making one file.
 
     :param metadata: for files that can carry it.
     :param header: of the first file of the job; None for that file itself.
     """
-    if terms.format == "parquet":
-        return _ByRecord(lambda names: _parquet(export, terms, names), metadata, header)
-    if terms.rules:
+    if options.format == "parquet":
+        return _ByRecord(lambda names: _parquet(export, options, names), metadata, header)
+    if options.rules:
         from airflow_provider_snav.landing.privacy import RedactedCsv
 
         return _ByRecord(
-            lambda names: RedactedCsv(terms.rules, names, compressor(terms.compression)), metadata, header
+            lambda names: RedactedCsv(options.rules, names, compressor(options.compression)), metadata, header
         )
-    return _AsExported(terms.compression)
+    return _AsExported(options.compression)
 
 
-def needs_header(terms: Terms) -> bool:
+def needs_header(options: LandingOptions) -> bool:
     """Whether a file can only be made if its columns are known."""
-    return terms.format == "parquet" or bool(terms.rules)
+    return options.format == "parquet" or bool(options.rules)
 
 
 class _AsExported:
@@ -217,11 +217,11 @@ def _lines(block: bytes) -> int:
     return block.count(b"\n") or block.count(b"\r")
 
 
-def _parquet(export: Export, terms: Terms, names: Sequence[str]) -> RecordWriter:
+def _parquet(export: Export, options: LandingOptions, names: Sequence[str]) -> RecordWriter:
     from airflow_provider_snav.landing.parquet import ParquetFile
 
     schema = SCHEMAS[export.export_type or export.kind]
-    columns = schema.named(names) if terms.typed else list(map(Column, names))
+    columns = schema.named(names) if options.typed else list(map(Column, names))
     # A hash is text, whatever it was made from.
-    hashed = [replace(each, form=Form.TEXT) if each.name in terms.rules.hash else each for each in columns]
-    return ParquetFile(hashed, terms.rules)
+    hashed = [replace(each, form=Form.TEXT) if each.name in options.rules.hash else each for each in columns]
+    return ParquetFile(hashed, options.rules)

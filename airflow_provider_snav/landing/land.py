@@ -12,7 +12,7 @@ from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.landing.download import Downloads
 from airflow_provider_snav.landing.formats import SUFFIXES
 from airflow_provider_snav.landing.names import file_names
-from airflow_provider_snav.landing.plan import LandedFile, Part, Terms
+from airflow_provider_snav.landing.plan import LandedFile, LandingOptions, Part
 from airflow_provider_snav.landing.publish import Publication, UnconfirmedError
 
 if TYPE_CHECKING:
@@ -37,18 +37,18 @@ class Landing:
         hook: SalesNavigatorHook,
         export: Export,
         folder: ObjectStoragePath,
-        terms: Terms,
+        options: LandingOptions,
         stopping: Stopping,
         log: Any,
         confirm_try: Callable[[], None] | None = None,
     ) -> None:
         self._export = export
         self._folder = folder
-        self._terms = terms
+        self._options = options
         self._log = log
-        self._downloads = Downloads(hook, export, terms, stopping, log)
+        self._downloads = Downloads(hook, export, options, stopping, log)
         self._confirm_try = confirm_try or stopping.check
-        self._publication = Publication(folder, export, terms, self._confirm_try, log)
+        self._publication = Publication(folder, export, options, self._confirm_try, log)
         self.next_export_start_at: dt.datetime | None = None
 
     def run(self, confirm: Callable[[], None] = lambda: None) -> list[LandedFile]:
@@ -88,7 +88,7 @@ class Landing:
             left = f"Publishing had begun: {names} may be new, replaced or gone."
             if isinstance(error, UnconfirmedError):
                 left = "All files have landed and stay."
-            if self._terms.if_exists == "fail":
+            if self._options.if_exists == "fail":
                 return f"{left} Because if_exists='fail', {retry.lower()} is refused while they lie there."
         return f"{left} {retry} lands the whole export again." if error.retryable else left
 
@@ -98,15 +98,15 @@ class Landing:
             if job.download_urls or job.row_count == 0:
                 continue
             message = f"LinkedIn says job {job.job_id} is {job.status} and gives no download URL"
-            if self._terms.if_no_file == "fail":
+            if self._options.if_no_file == "fail":
                 raise SalesNavigatorLandingError(
                     f"{message}, asked several times. if_no_file='skip' takes it for an export without rows."
                 )
             self._log.warning("%s. Continuing without its file because if_no_file='skip'.", message)
 
     def _parts(self, jobs: Sequence[ExportJob]) -> list[Part]:
-        suffix = SUFFIXES[self._terms.format, self._terms.compression]
-        names = file_names(self._terms.stem, sum(len(job.download_urls) for job in jobs), suffix)
+        suffix = SUFFIXES[self._options.format, self._options.compression]
+        names = file_names(self._options.base_name, sum(len(job.download_urls) for job in jobs), suffix)
         return [
             Part(part, job, position, self._folder / names.pop(0))
             for part, job in zip(self._export.slices, jobs, strict=True)

@@ -15,7 +15,7 @@ _SUFFIX = "|".join(map(re.escape, SUFFIXES.values()))
 _PLAIN_URN = re.compile(r"urn:li:([A-Za-z]+):([A-Za-z0-9-]+)")
 
 
-def stem_of(export: Export, run: str) -> str:
+def base_name_of(export: Export, run: str) -> str:
     """The name all files of an export begin with: what, whose, from, up to (not including).
 
     ``activity_contract-123456_20260101T000000Z_20260102T000000Z``; the end of a CRM validation export is not
@@ -34,8 +34,8 @@ def run_name(logical_date: dt.datetime | None, run_id: str) -> str:
     return _compact(logical_date.astimezone(dt.UTC)) if logical_date else _readable(run_id)
 
 
-def own_stem(filename: str | int) -> str:
-    """The stem of a file name the DAG author chose.
+def chosen_base_name(filename: str | int) -> str:
+    """The base name of a file name that the DAG author chose.
 
     :param filename: a number too: that is what native rendering makes of ``{{ ds_nodash }}``.
     :raises SalesNavigatorConfigurationError: it is no name, would lie in another folder, or be hidden.
@@ -53,39 +53,39 @@ def own_stem(filename: str | int) -> str:
             " at either end. Folders belong into destination."
         )
     # The format's own suffix comes back by itself.
-    stem = re.sub(rf"({_SUFFIX})$", "", filename)
-    if stem == "None":
+    base_name = re.sub(rf"({_SUFFIX})$", "", filename)
+    if base_name == "None":
         raise SalesNavigatorConfigurationError(
             f"filename={filename!r} is the text of an empty template value. Correct the"
             " template, or leave filename out for a name of type, contract and window."
         )
-    if re.search(r"\.part-\d{4,}$", stem):
+    if re.search(r"\.part-\d{4,}$", base_name):
         raise SalesNavigatorConfigurationError(
             f"filename={filename!r} ends like a part of another export; parts are numbered by themselves."
         )
-    return stem
+    return base_name
 
 
-def file_names(stem: str, count: int, suffix: str) -> list[str]:
-    """The names of an export's files, in order: ``stem.csv``, or ``stem.part-0001.csv`` and so on.
+def file_names(base_name: str, count: int, suffix: str) -> list[str]:
+    """The names of an export's files, in order: ``name.csv``, or ``name.part-0001.csv`` and so on.
 
     :param suffix: of the format, such as ``.csv``.
     """
     if count == 1:
-        return [f"{stem}{suffix}"]
-    return [f"{stem}.part-{number:04}{suffix}" for number in range(1, count + 1)]
+        return [f"{base_name}{suffix}"]
+    return [f"{base_name}.part-{number:04}{suffix}" for number in range(1, count + 1)]
 
 
-def manifest_name(stem: str) -> str:
+def manifest_name(base_name: str) -> str:
     """The name of the file that lists the others."""
-    return f"{stem}.manifest.json"
+    return f"{base_name}.manifest.json"
 
 
-def belongs_to(stem: str, name: str) -> bool:
+def belongs_to(base_name: str, name: str) -> bool:
     """True for every file an earlier run of the same export may have left, also unfinished ones."""
-    pattern = rf"{re.escape(stem)}(\.part-\d{{4,}})?({_SUFFIX})"
+    pattern = rf"{re.escape(base_name)}(\.part-\d{{4,}})?({_SUFFIX})"
     final = leftover_of(name) or name
-    return final == manifest_name(stem) or re.fullmatch(pattern, final) is not None
+    return final == manifest_name(base_name) or re.fullmatch(pattern, final) is not None
 
 
 def _compact(moment: dt.datetime) -> str:

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LandingOptions:
     """How to land.
 
-    :param stem: what every file name begins with.
+    :param base_name: what every file name begins with.
     :param attempt: tells this try from others that may still be running.
     :param typed: False for Parquet files whose columns are all text.
     :param rules: what must not land as it came.
     """
 
-    stem: str
+    base_name: str
     attempt: str
     if_exists: Literal["overwrite", "fail"] = "overwrite"
     if_no_file: Literal["fail", "skip"] = "fail"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError, SalesNavigatorError
 from airflow_provider_snav.landing.formats import PARQUET_MARK, SUFFIXES
 from airflow_provider_snav.landing.names import belongs_to, manifest_name
-from airflow_provider_snav.landing.plan import LandedFile, Terms
+from airflow_provider_snav.landing.plan import LandedFile, LandingOptions
 from airflow_provider_snav.storage.folders import Stored, folder_of
 from airflow_provider_snav.storage.staging import (
     OvertakenError,
@@ -54,12 +54,17 @@ class Publication:
     """
 
     def __init__(
-        self, folder: ObjectStoragePath, export: Export, terms: Terms, check: Callable[[], None], log: Any
+        self,
+        folder: ObjectStoragePath,
+        export: Export,
+        options: LandingOptions,
+        check: Callable[[], None],
+        log: Any,
     ) -> None:
         self._export = export
         self._folder = folder
         self._store = folder_of(folder)
-        self._terms = terms
+        self._options = options
         self._check = check
         self._log = log
         self._seen: dict[str, Stored] = {}
@@ -75,7 +80,7 @@ class Publication:
 
     def refuse_existing(self) -> None:
         """:raises SalesNavigatorDestinationError: ``if_exists="fail"`` and something lies there."""
-        if self._terms.if_exists == "fail":
+        if self._options.if_exists == "fail":
             self._seen = self._listed()
             if names := sorted(name for name in self._seen if not leftover_of(name)):
                 raise self._already_there(names)
@@ -92,7 +97,7 @@ class Publication:
         try:
             with self._store.locked():
                 self.refuse_existing()
-                if self._terms.if_exists == "overwrite":
+                if self._options.if_exists == "overwrite":
                     self._seen = self._listed()
                 self._publish(stages, files)
             self._check()
@@ -108,7 +113,7 @@ class Publication:
             raise
 
     def _publish(self, stages: Mapping[str, Stage], files: Sequence[LandedFile]) -> None:
-        manifest = manifest_name(self._terms.stem)
+        manifest = manifest_name(self._options.base_name)
         if manifest in self._seen:
             # It describes the files that are about to be replaced.
             self._remove(manifest, self._seen.pop(manifest))
@@ -117,7 +122,7 @@ class Publication:
         for name, seen in self._seen.items():
             if self._is_leftover(name, seen) or self._is_of_earlier_run(name, stages):
                 self._remove(name, seen)
-        if self._terms.manifest:
+        if self._options.manifest:
             self._write_manifest(manifest, files)
         if len(self._revealed) > 1:
             self._check_first()
@@ -133,7 +138,7 @@ class Publication:
             except OvertakenError:
                 del self._revealed[name]
                 if not self._revealed or tries == _TRIES - 1:
-                    if self._terms.if_exists == "fail":
+                    if self._options.if_exists == "fail":
                         raise self._already_there([name]) from None
                     raise
                 # Whoever wrote it has lost the first name to this try: it stops, and takes back its own.
@@ -146,7 +151,7 @@ class Publication:
         self._verify(stage, size)
 
     def _seen_again(self, name: str, stage: Stage) -> None:
-        if self._terms.if_exists == "fail":
+        if self._options.if_exists == "fail":
             time.sleep(_PAUSE)
         elif found := stage.look():
             self._seen[name] = found
@@ -174,7 +179,7 @@ class Publication:
     def _roll_back(self, error: BaseException) -> None:
         # Where nothing lay before, leave nothing: else if_exists="fail" would refuse the retry, and files of
         # a try that was overtaken would lie among those of the other.
-        if self._terms.if_exists != "fail" and not isinstance(error, OvertakenError):
+        if self._options.if_exists != "fail" and not isinstance(error, OvertakenError):
             return
         # The first name last: it keeps others out.
         for name, stage in reversed(list(self._revealed.items())):
@@ -185,8 +190,8 @@ class Publication:
                     del self._revealed[name]
 
     def _write_manifest(self, name: str, files: Sequence[LandedFile]) -> None:
-        exclusive = self._terms.if_exists == "fail"
-        stage = open_stage(self._folder / name, attempt=self._terms.attempt, exclusive=exclusive)
+        exclusive = self._options.if_exists == "fail"
+        stage = open_stage(self._folder / name, attempt=self._options.attempt, exclusive=exclusive)
         try:
             listed = {"file_count": len(files), "files": [file.to_json() for file in files]}
             text = json.dumps(self._export.identity() | listed, indent=2).encode()
@@ -198,18 +203,18 @@ class Publication:
 
     def _listed(self) -> dict[str, Stored]:
         """Files of this export, whole and staged, by name."""
-        stem = self._terms.stem
+        base_name = self._options.base_name
         with reporting_refusal(uri_of(self._folder), "listed"):
-            found = self._store.listed(stem, f".{stem}")
+            found = self._store.listed(base_name, f".{base_name}")
             return {
                 name: stored
                 for name, stored in found.items()
-                if belongs_to(stem, name) and not self._is_of_others(name)
+                if belongs_to(base_name, name) and not self._is_of_others(name)
             }
 
     def _is_of_others(self, name: str) -> bool:
         """Whether another program may have made a Parquet file of a CSV file that landed earlier."""
-        if self._terms.format == "parquet" or not name.endswith(SUFFIXES["parquet", None]):
+        if self._options.format == "parquet" or not name.endswith(SUFFIXES["parquet", None]):
             return False
         end: bytes = self._folder.fs.tail((self._folder / name).path, _FOOTER_BYTES)
         return PARQUET_MARK not in end

@@ -49,7 +49,7 @@ class ExportOperator(Stoppable, BaseOperator):
     :param snav_conn_id: a connection of type ``snav``.
     """
 
-    _checks: ClassVar[Checks] = {
+    argument_checks: ClassVar[Checks] = {
         "wait_for_completion": switch,
         "deferrable": switch,
         "durable": switch,
@@ -94,7 +94,7 @@ class ExportOperator(Stoppable, BaseOperator):
 
         :raises SalesNavigatorConfigurationError: says how to write it.
         """
-        check_arguments(self, self._checks)
+        check_arguments(self, self.argument_checks)
 
     @abstractmethod
     def build_export(self, context: Context) -> Export:

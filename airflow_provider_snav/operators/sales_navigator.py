@@ -46,7 +46,7 @@ from airflow_provider_snav.tasks.arguments import (
 )
 from airflow_provider_snav.tasks.association_keys import check_keys, few_enough, keys_of
 from airflow_provider_snav.tasks.failures import before, check_when_read, explaining
-from airflow_provider_snav.tasks.lineage import ASSOCIATIONS, facets, stored_data, tell_assets
+from airflow_provider_snav.tasks.lineage import ASSOCIATIONS, add_asset_event_extra, facets, stored_data
 from airflow_provider_snav.tasks.task_state import confirm_try
 from airflow_provider_snav.tasks.watermark import Watermark, check_watermark
 
@@ -83,7 +83,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     template_fields: Sequence[str] = ("contract", "export_type", "start_at", "end_at", "snav_conn_id")
     ui_color = "#dce6f1"
-    _checks: ClassVar[Checks] = ExportOperator._checks | {
+    argument_checks: ClassVar[Checks] = ExportOperator.argument_checks | {
         "contract": lambda value, _: contract_urn(value),
         "export_type": lambda value, _: ExportType.parse(value),
         "start_at": optional_time,
@@ -168,7 +168,7 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
 
     template_fields: Sequence[str] = ("crm_instance", "export_start_at", "snav_conn_id")
     ui_color = "#dce6f1"
-    _checks: ClassVar[Checks] = ExportOperator._checks | {
+    argument_checks: ClassVar[Checks] = ExportOperator.argument_checks | {
         "crm_instance": lambda value, _: crm_instance_urn(value),
         "export_start_at": optional_time,
         "watermark": optional(check_watermark),
@@ -281,7 +281,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
 
     template_fields: Sequence[str] = ("keys", "destination", "snav_conn_id")
     ui_color = "#dce6f1"
-    _checks: ClassVar[Checks] = {
+    argument_checks: ClassVar[Checks] = {
         "keys": check_keys,
         "destination": optional(lambda value, _: check_object(value, "destination")),
         "snav_conn_id": connection_id,
@@ -307,7 +307,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
 
     def check_arguments(self) -> None:
         """See :meth:`ExportOperator.check_arguments`."""
-        check_arguments(self, self._checks)
+        check_arguments(self, self.argument_checks)
         if self.destination is None and isinstance(self.keys, list | tuple):
             few_enough(self.keys)
 
@@ -338,7 +338,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
             if output is not None:
                 written = self._write(found, output, context)
                 self._written = output, written["keys"]
-                tell_assets(self.outlets, written, context)
+                add_asset_event_extra(self.outlets, written, context)
                 return written
             results = list(found)
             self._tell_failures(sum(result.error is not None for result in results))

@@ -13,6 +13,7 @@ from collections import deque
 from concurrent.futures import Future, wait
 from typing import Any, Final
 
+from airflow_provider_snav._private import s3_request
 from airflow_provider_snav.storage.folders import ATTEMPT, Stored, awaited, is_unsupported
 
 BLOCK_BYTES = 5 * 1024 * 1024
@@ -148,7 +149,7 @@ class S3Upload(BlockUpload):
     async def _put(self, number: int, block: bytearray) -> Any:
         part = {"PartNumber": number + 1}
         # Not bytes: botocore makes a stream of those, which is read in a thread and held once more.
-        answer = await self._fs._call_s3("upload_part", **self._upload, **part, Body=block)
+        answer = await s3_request(self._fs, "upload_part", **self._upload, **part, Body=block)
         # Where the file system was told to ask for checksums, they must be repeated.
         checksum = f"Checksum{self._fs.s3_additional_kwargs.get('ChecksumAlgorithm')}"
         return part | {name: answer[name] for name in ("ETag", checksum) if name in answer}

@@ -37,6 +37,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_snav._private import sftp_channel
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError, SalesNavigatorError
 from airflow_provider_snav.storage.disk import DiskFile
 from airflow_provider_snav.storage.folders import (
@@ -101,7 +102,7 @@ def _check_rename(path: ObjectStoragePath, attempt: str) -> None:
 async def _has_posix_rename(fs: Any, missing: str) -> bool:
     from asyncssh import SFTPError, SFTPOpUnsupported
 
-    async with fs._pool.get() as channel:
+    async with sftp_channel(fs) as channel:
         try:
             await channel.posix_rename(missing, missing)
         except SFTPOpUnsupported:
@@ -390,7 +391,7 @@ class _TemporarySibling(Stage):
             Path(self._temporary).unlink()
 
     async def _rename(self) -> None:
-        async with self._fs._pool.get() as channel:
+        async with sftp_channel(self._fs) as channel:
             await channel.rename(self._temporary, self._target)
 
     def _remove(self) -> None:

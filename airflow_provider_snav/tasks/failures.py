@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_snav._compat import AirflowFailException, is_mapped
+from airflow_provider_snav._compat import AirflowFailException
 from airflow_provider_snav._guide import see
+from airflow_provider_snav._private import is_mapped
 from airflow_provider_snav.api.errors import SalesNavigatorError
 
 

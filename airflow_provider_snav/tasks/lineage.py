@@ -133,7 +133,7 @@ def landing_extra(
     }
 
 
-def tell_assets(outlets: Iterable[Any], extra: Mapping[str, Any], context: Context) -> None:
+def add_asset_event_extra(outlets: Iterable[Any], extra: Mapping[str, Any], context: Context) -> None:
     """Put ``extra`` into the event of every asset among the outlets; what the author put there stays."""
     for outlet in outlets:
         if isinstance(outlet, Asset | AssetRef):

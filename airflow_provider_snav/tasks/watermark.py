@@ -76,7 +76,7 @@ class Watermark:
         self._set(self._run_key, {"export_start_at": to_text(start)})
         return start
 
-    def landed(self, start: dt.datetime, following: dt.datetime) -> bool:
+    def advance(self, start: dt.datetime, following: dt.datetime) -> bool:
         """Record a landed export.
 
         LinkedIn's word is taken as it is, even ``nextExportStartAt`` equal to the start. Only an export that

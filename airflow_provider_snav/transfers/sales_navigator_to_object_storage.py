@@ -14,7 +14,7 @@ from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
 from airflow_provider_snav.api.windows import to_text
 from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.landing.formats import check_format
-from airflow_provider_snav.landing.names import own_stem, run_name, stem_of
+from airflow_provider_snav.landing.names import base_name_of, chosen_base_name, run_name
 from airflow_provider_snav.landing.privacy import check_columns, check_rules, rules_for
 from airflow_provider_snav.storage.paths import check_place, storage_path
 from airflow_provider_snav.storage.staging import uri_of
@@ -29,12 +29,18 @@ from airflow_provider_snav.tasks.arguments import (
     whole_number,
 )
 from airflow_provider_snav.tasks.failures import before, check_when_read, explaining
-from airflow_provider_snav.tasks.lineage import exported_data, facets, landed_data, landing_extra, tell_assets
+from airflow_provider_snav.tasks.lineage import (
+    add_asset_event_extra,
+    exported_data,
+    facets,
+    landed_data,
+    landing_extra,
+)
 from airflow_provider_snav.tasks.task_state import confirm_try
 from airflow_provider_snav.tasks.watermark import Watermark, check_watermark
 
 if TYPE_CHECKING:
-    from airflow_provider_snav.landing.plan import LandedFile, Terms
+    from airflow_provider_snav.landing.plan import LandedFile, LandingOptions
 
 
 class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
@@ -74,7 +80,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     :param ignore_missing_columns: True if a file may lack a column that is to be dropped or hashed.
     :param compression: of CSV files: None, ``gzip`` or ``zstd`` (which needs the extra of that name).
     :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
-    :param manifest: write ``<stem>.manifest.json`` last, for readers that need all files or none.
+    :param manifest: write ``<base name>.manifest.json`` last, for readers that need all files or none.
     :param max_parallel: files downloaded side by side.
     :param watermark: the asset the CRM validation export has too; moved once all files are published.
         It is an outlet, and its events say what landed like those of any other.
@@ -92,9 +98,9 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"export": "json"}
     ui_color = "#dce6f1"
-    _checks: ClassVar[Checks] = {
+    argument_checks: ClassVar[Checks] = {
         "export": lambda value, _: Export.from_json(value),
-        "filename": optional(lambda value, _: own_stem(value)),
+        "filename": optional(lambda value, _: chosen_base_name(value)),
         "if_exists": partial(one_of, allowed=("overwrite", "fail")),
         "if_no_file": partial(one_of, allowed=("fail", "skip")),
         "typed": switch,
@@ -162,7 +168,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
 
         :raises SalesNavigatorConfigurationError: says how to write it.
         """
-        check_arguments(self, self._checks)
+        check_arguments(self, self.argument_checks)
         check_format(self.format, self.compression)
         check_rules(self.drop_columns, self.hash_columns, self.hash_key_conn_id)
         if not is_template((self.destination, self.object_storage_conn_id)):
@@ -182,12 +188,12 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         with explaining(before("Nothing was downloaded.")):
             self.check_arguments()
             export = Export.from_json(self.export)
-            terms = self._terms(export, context)
+            options = self._landing_options(export, context)
             watermark = self._watermark(export, context)
             hook = SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping)
             folder = storage_path(self.destination, "destination", self.object_storage_conn_id)
             confirm = partial(confirm_try, context, self._stopping)
-            landing = Landing(hook, export, folder, terms, self._stopping, self.log, confirm)
+            landing = Landing(hook, export, folder, options, self._stopping, self.log, confirm)
         with explaining(landing.fate), hook:
             files = landing.run(lambda: self._move(watermark, export, landing.next_export_start_at))
         for file in files:
@@ -198,7 +204,7 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         following = landing.next_export_start_at
         if following:
             self.log.info("LinkedIn's nextExportStartAt is %s", to_text(following))
-        tell_assets(self.outlets, landing_extra(export, uri_of(folder), files, following), context)
+        add_asset_event_extra(self.outlets, landing_extra(export, uri_of(folder), files, following), context)
         return [file.to_json() for file in files]
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -221,17 +227,19 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
             return
         if following is None:
             self.log.warning("LinkedIn gave no nextExportStartAt: the watermark stays where it is.")
-        elif watermark.landed(export.slices[0].start_at, following):
+        elif watermark.advance(export.slices[0].start_at, following):
             self.log.info("The watermark of %s is now %s", export.subject, to_text(following))
         else:
             self.log.info("The watermark of %s stays: a later run has landed already.", export.subject)
 
-    def _terms(self, export: Export, context: Context) -> Terms:
-        from airflow_provider_snav.landing.plan import Terms
+    def _landing_options(self, export: Export, context: Context) -> LandingOptions:
+        from airflow_provider_snav.landing.plan import LandingOptions
 
         run = run_name(context.get("logical_date"), context.get("run_id", ""))
-        return Terms(
-            stem=own_stem(self.filename) if self.filename is not None else stem_of(export, run),
+        return LandingOptions(
+            base_name=chosen_base_name(self.filename)
+            if self.filename is not None
+            else base_name_of(export, run),
             attempt=uuid4().hex[:8],
             if_exists=self.if_exists,
             if_no_file=self.if_no_file,

@@ -237,30 +237,30 @@ def test_of_two_exports_that_began_at_once_the_one_landing_last_moves_it_only_fo
     kept = Kept()
     slow, quick = watermark_of(kept, "slow"), watermark_of(kept, "quick")
     assert slow.start(at(1)) == quick.start(at(1)) == at(1)
-    assert quick.landed(at(1), at(9))
-    assert not slow.landed(at(1), at(5))
+    assert quick.advance(at(1), at(9))
+    assert not slow.advance(at(1), at(5))
     assert watermark_of(kept, "next").start(None) == at(9)
 
 
 def test_an_old_run_that_reaches_further_moves_it_on() -> None:
     kept = Kept()
-    watermark_of(kept, "first").landed(at(1), at(3))
-    watermark_of(kept, "second").landed(at(3), at(5))
-    assert watermark_of(kept, "first").landed(at(1), at(9))
+    watermark_of(kept, "first").advance(at(1), at(3))
+    watermark_of(kept, "second").advance(at(3), at(5))
+    assert watermark_of(kept, "first").advance(at(1), at(9))
     assert watermark_of(kept, "next").start(None) == at(9)
 
 
 def test_the_successor_is_believed_even_when_linkedin_goes_back() -> None:
     kept = Kept()
-    watermark_of(kept, "first").landed(at(1), at(5))
-    assert watermark_of(kept, "second").landed(at(5), at(4))
+    watermark_of(kept, "first").advance(at(1), at(5))
+    assert watermark_of(kept, "second").advance(at(5), at(4))
     assert watermark_of(kept, "next").start(None) == at(4)
 
 
 def test_its_keys_hold_nothing_that_a_url_would_misread() -> None:
     kept = Kept()
     watermark_of(kept, "manual__2026-01-01T00:00:00+00:00").start(at(1))
-    watermark_of(kept, "x").landed(at(1), at(2))
+    watermark_of(kept, "x").advance(at(1), at(2))
     assert len(kept) == 2
     assert all(key.replace(".", "").isalnum() for key in kept)
 

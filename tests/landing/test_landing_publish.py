@@ -13,7 +13,7 @@ from stops import Interrupted
 
 from airflow_provider_snav.api.errors import SalesNavigatorDestinationError, SalesNavigatorStoppedError
 from airflow_provider_snav.exports.export import Export
-from airflow_provider_snav.landing.plan import LandedFile, Terms
+from airflow_provider_snav.landing.plan import LandedFile, LandingOptions
 from airflow_provider_snav.landing.publish import Publication, UnconfirmedError
 from airflow_provider_snav.storage.staging import Stage, open_stage
 
@@ -38,7 +38,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 def publication(
     store: Store, check: Callable[[], None] = lambda: None, *, if_exists: Any = "overwrite"
 ) -> Publication:
-    terms = Terms(stem="mine", attempt="try-1", if_exists=if_exists)
+    terms = LandingOptions(base_name="mine", attempt="try-1", if_exists=if_exists)
     return Publication(store.folder, EXPORT, terms, check, logging.getLogger())
 
 

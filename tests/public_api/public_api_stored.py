@@ -97,5 +97,5 @@ def _asset_state(midnight: dt.datetime) -> Store:
     context: Any = {"asset_state_store": {asset: store}, "run_id": "scheduled__1"}
     watermark = Watermark(context, asset, CRM_INSTANCE)
     watermark.start(midnight - 7 * DAY)
-    watermark.landed(midnight - 7 * DAY, midnight)
+    watermark.advance(midnight - 7 * DAY, midnight)
     return store

@@ -22,7 +22,7 @@ from airflow_provider_snav.api.errors import SalesNavigatorDestinationError
 from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.land import Landing
-from airflow_provider_snav.landing.plan import LandedFile, Terms
+from airflow_provider_snav.landing.plan import LandedFile, LandingOptions
 from airflow_provider_snav.landing.publish import Publication
 from airflow_provider_snav.sandbox.server import Sandbox
 from airflow_provider_snav.storage.paths import storage_path
@@ -38,7 +38,13 @@ class Rival(Landing):
         self, export: Any, folder: ObjectStoragePath, ready: threading.Barrier, **terms: Any
     ) -> None:
         self.hook = SalesNavigatorHook()
-        given = Export.from_json(export), folder, Terms("mine", **terms), Stopping(), logging.getLogger()
+        given = (
+            Export.from_json(export),
+            folder,
+            LandingOptions("mine", **terms),
+            Stopping(),
+            logging.getLogger(),
+        )
         super().__init__(self.hook, *given)
         staged = self._downloads.stage_all
 
@@ -116,7 +122,7 @@ def test_sftp_takes_back_only_what_no_other_try_can_have_replaced(
     stage = open_stage(folder / "mine.csv", attempt="try-1", exclusive=not stays)
     stage.write(b"ours")
     stage.seal()
-    terms = Terms("mine", "try-1", if_exists=if_exists)
+    terms = LandingOptions("mine", "try-1", if_exists=if_exists)
     publication = Publication(folder, Export.from_json(exports[0]), terms, lambda: None, logging.getLogger())
     file = LandedFile(stage.uri, 1, 4, "", [], 1, "", None)
     with pytest.raises(OvertakenError):

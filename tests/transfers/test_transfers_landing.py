@@ -37,7 +37,7 @@ from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.hooks.download import Download
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.land import Landing
-from airflow_provider_snav.landing.plan import Terms
+from airflow_provider_snav.landing.plan import LandingOptions
 from airflow_provider_snav.sandbox.faults import (
     Answer,
     Cut,
@@ -380,7 +380,7 @@ def test_of_two_that_land_at_once_with_if_exists_fail_the_first_stays(
             with super().download(*arguments) as download:
                 yield download
 
-    terms = Terms(stem="mine", attempt="slower", if_exists="fail")
+    terms = LandingOptions(base_name="mine", attempt="slower", if_exists="fail")
     with (
         Overtaken() as hook,
         pytest.raises(SalesNavigatorDestinationError, match=r"already holds mine\.csv"),

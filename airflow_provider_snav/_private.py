@@ -1,0 +1,52 @@
+"""Private parts of libraries that this package needs; no other module of it uses one.
+
+``tests/test_private.py`` has a canary for each: a test that fails by name when a library moves or renames the
+part. The bounds of the extras in ``pyproject.toml`` are the versions in which the canaries passed.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    import aiohttp
+
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")
+
+
+def is_mapped(task: Any) -> bool:
+    """True for an operator that Airflow's task SDK made from a mapped one, on a worker."""
+    return bool(getattr(task, "_BaseOperator__from_mapped", False))
+
+
+def send_each_request_once(session: aiohttp.ClientSession) -> None:
+    """Stop aiohttp from sending a GET again whose connection broke: the core decides how often to try.
+
+    aiohttp has no public option for it; its own test client sets the same attribute.
+    """
+    session._retry_connection = False
+
+
+def s3_request(fs: Any, operation: str, **arguments: Any) -> Awaitable[Any]:
+    """Send one request of s3fs from its own event loop. The public ``call_s3`` blocks its caller.
+
+    :param operation: the name of a method of boto3's S3 client.
+    """
+    request: Awaitable[Any] = fs._call_s3(operation, **arguments)
+    return request
+
+
+def sftp_channel(fs: Any) -> AbstractAsyncContextManager[Any]:
+    """A channel (asyncssh's SFTPClient) of sshfs, in whose own methods a rename replaces no file."""
+    channel: AbstractAsyncContextManager[Any] = fs._pool.get()
+    return channel
+
+
+def proxy_refusal(error: BaseException) -> str | None:
+    """The HTTP status of a proxy that refused a tunnel. ``http.client`` puts it into the text only."""
+    refused = _TUNNEL_REFUSED.match(str(error))
+    return refused[1] if refused else None
