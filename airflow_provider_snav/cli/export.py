@@ -25,6 +25,7 @@ from airflow_provider_snav.cli.narration import Narration
 from airflow_provider_snav.cli.tables import print_json, print_table
 from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.exports.plan import Remedies
+from airflow_provider_snav.exports.polling import WaitPolicy
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 from airflow_provider_snav.landing.compress import compressor
 from airflow_provider_snav.landing.land import Landing
@@ -166,9 +167,7 @@ def _export_run(
         hook,
         export,
         remedies=Remedies(),
-        schedule=schedule_of(operator),
-        timeout=timeout,
-        deadline=now() + timeout,
+        waiting=WaitPolicy(schedule_of(operator), timeout, now() + timeout),
         memory=memory,
         log=narration,
     )

@@ -58,6 +58,19 @@ class PollSchedule:
         return min(self.first + growth, self.longest) * (1 - jitter / 5)
 
 
+@dataclass(frozen=True, slots=True)
+class WaitPolicy:
+    """How often to poll, and for how long.
+
+    :param timeout: the operator's argument, for messages.
+    :param deadline: when the wait ends. It stays the same when a task or a trigger resumes.
+    """
+
+    schedule: PollSchedule
+    timeout: dt.timedelta
+    deadline: dt.datetime
+
+
 class Outcome(StrEnum):
     """Why a wait ended; the allow-list of event statuses."""
 

@@ -163,14 +163,15 @@ class ExportOperator(Stoppable, BaseOperator):
         trigger = trigger_for(
             run.export,
             max_running=run.remedies.max_running,
-            schedule=run.schedule,
-            deadline=run.deadline,
+            schedule=run.waiting.schedule,
+            deadline=run.waiting.deadline,
             snav_conn_id=self.snav_conn_id,
         )
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def _run(self, export: Export, memory: TaskMemory, *, deadline: dt.datetime) -> ExportRun:
         from airflow_provider_snav.exports.plan import NO_REMEDIES, Remedies
+        from airflow_provider_snav.exports.polling import WaitPolicy
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.tasks.export_run import ExportRun
 
@@ -181,9 +182,7 @@ class ExportOperator(Stoppable, BaseOperator):
             export,
             # Nobody is there to submit the rest later: all of it goes out at once.
             remedies=remedies if self.wait_for_completion else NO_REMEDIES,
-            schedule=schedule_of(self),
-            timeout=duration(self.timeout, "timeout"),
-            deadline=deadline,
+            waiting=WaitPolicy(schedule_of(self), duration(self.timeout, "timeout"), deadline),
             memory=memory,
             log=self.log,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from airflow_provider_snav.exports.plan import (
 from airflow_provider_snav.exports.polling import (
     Outcome,
     PollReport,
-    PollSchedule,
+    WaitPolicy,
     describe,
     timed_out,
     wait,
@@ -45,8 +44,6 @@ class ExportRun:
     """Drives one Export forward.
 
     :param export: where it stands.
-    :param timeout: the operator's, for the message.
-    :param deadline: when waiting ends.
     """
 
     def __init__(
@@ -55,18 +52,14 @@ class ExportRun:
         export: Export,
         *,
         remedies: Remedies,
-        schedule: PollSchedule,
-        timeout: dt.timedelta,
-        deadline: dt.datetime,
+        waiting: WaitPolicy,
         memory: TaskMemory,
         log: Any,  # structlog's on Airflow 3, logging's on 2
     ) -> None:
         self.export = export
-        self.deadline = deadline
         self.remedies = remedies
-        self.schedule = schedule
+        self.waiting = waiting
         self._hook = hook
-        self._timeout = timeout
         self._memory = memory
         self._log = log
         self.jobs_in_doubt = 0
@@ -137,7 +130,7 @@ class ExportRun:
     def wait(self) -> None:
         """Wait here, holding the worker, until there is something to submit or nothing left to wait for."""
         limit = self.remedies.max_running
-        steps = wait(self.export, limit, self.schedule, self.deadline, now, random.random)
+        steps = wait(self.export, limit, self.waiting.schedule, self.waiting.deadline, now, random.random)
         self.apply_report(poll_on_worker(steps, self.export, self._hook, self._log))
 
     def apply_report(self, report: PollReport) -> None:
@@ -150,14 +143,14 @@ class ExportRun:
         write_findings(report, self._log)
         match report.outcome:
             case Outcome.TIMEOUT:
-                raise timed_out(self.export, self._timeout, report.last_problem)
+                raise timed_out(self.export, self.waiting.timeout, report.last_problem)
             case Outcome.POLL_FAILED:
                 # Asked here, the same question gives the same error, with its type and in this log.
                 for part in self.export.running:
                     self._ask(part)
                 # The triggerer may fail where the worker does not, each time anew.
-                if now() >= self.deadline and not self.export.is_completed:
-                    raise timed_out(self.export, self._timeout, report.last_problem)
+                if now() >= self.waiting.deadline and not self.export.is_completed:
+                    raise timed_out(self.export, self.waiting.timeout, report.last_problem)
 
     def _ask(self, part: Slice) -> None:
         try:
@@ -166,7 +159,7 @@ class ExportRun:
             self.export = self.export.with_slice(part, lost(part))
             raise error.because(f"LinkedIn no longer knows a job of this export ({part.job_id}).") from None
         self._log.info("%s", describe(job))
-        found = PollReport(self.export, self.deadline)
+        found = PollReport(self.export, self.waiting.deadline)
         found.seen(part, job, now())
         write_findings(found, self._log)
         self.export = found.export
