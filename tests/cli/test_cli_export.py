@@ -144,7 +144,7 @@ def test_a_job_without_a_file_may_be_skipped(activity: Export, lake: Path, snav_
     snav_sandbox.fault("status", StatusFields({"downloadUrl": None}), times=None)
     ran = activity("--if-no-file", "skip")
     assert (ran.code, ran.out) == (0, "")
-    assert "as if_no_file='skip' says" in ran.err
+    assert "because if_no_file='skip'" in ran.err
     assert not list(lake.glob("*"))
 
 
