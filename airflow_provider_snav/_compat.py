@@ -30,6 +30,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     conf,
     mask_secret,
+    task_group,
 )
 
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
@@ -180,5 +181,6 @@ __all__ = [
     "openlineage",
     "save_connection",
     "saved_connection_type",
+    "task_group",
     "use_airflows_database",
 ]

@@ -29,6 +29,7 @@ FILES_LANDED = {
     "activity_backfill": 9,
     "crm_validation": 5,
     "every_contract": 2,
+    "every_contract_in_one_call": 2,
     "profile_enrichment": 0,
     "member_token_alert": 0,
 }

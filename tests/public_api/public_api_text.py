@@ -30,6 +30,8 @@ MODULES = (
     "transfers.sales_navigator_to_object_storage",
     "api.errors",
     "api.models",
+    "exports.export",
+    "exports.kinds",
     "api.schemas",
     "api.coverage",
     "api.associations",

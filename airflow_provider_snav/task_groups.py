@@ -1,0 +1,77 @@
+"""The usual pair of tasks as one task group."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final
+
+from airflow_provider_snav._compat import BaseOperator, task_group
+from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError
+from airflow_provider_snav.operators.sales_navigator import (
+    SalesNavigatorAnalyticsExportOperator,
+    SalesNavigatorCrmValidationExportOperator,
+)
+from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
+    SalesNavigatorToObjectStorageOperator,
+)
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@task_group
+def export_and_land(
+    *,
+    destination: str,
+    export_arguments: Mapping[str, Any] = _NOTHING,
+    land_arguments: Mapping[str, Any] = _NOTHING,
+    **arguments: Any,
+) -> Any:  # an XComArg, which Airflow's annotations do not foresee
+    """Export from Sales Navigator and land the files: the tasks ``export`` and ``land`` in one group.
+
+    With ``crm_instance`` it is a CRM validation export, else an analytics export. Map it as any task group:
+    ``export_and_land.partial(destination=...).expand(contract=...)``. A mapped argument must be templated.
+
+    :param destination: a folder URI; see
+        :class:`~airflow_provider_snav.transfers.sales_navigator_to_object_storage.SalesNavigatorToObjectStorageOperator`.
+    :param arguments: of the export operator and of the transfer, each by its name. Both tasks get
+        ``snav_conn_id`` and ``watermark``. The landing gets ``outlets``.
+    :param export_arguments: Airflow's own arguments of the task ``export``, such as ``pool``.
+    :param land_arguments: Airflow's own arguments of the task ``land``.
+    :returns: the output of ``land``.
+    :raises SalesNavigatorConfigurationError: neither task has such an argument, or one of them is wrong. The
+        DAG file cannot be imported.
+    """
+    operator: type[BaseOperator] = SalesNavigatorAnalyticsExportOperator
+    if "crm_instance" in arguments:
+        operator = SalesNavigatorCrmValidationExportOperator
+    # A landing needs a complete export.
+    of_export = _names(operator) - {"wait_for_completion"}
+    of_land = _names(SalesNavigatorToObjectStorageOperator) - {"export", "destination"} | {"outlets"}
+    if unknown := sorted(arguments.keys() - of_export - of_land):
+        raise SalesNavigatorConfigurationError(
+            f"{unknown[0]} is an argument of neither {operator.__name__} nor"
+            " SalesNavigatorToObjectStorageOperator. Airflow's own arguments, such as pool, go into"
+            " export_arguments or land_arguments, or into the default_args of the DAG."
+        )
+    export = operator(task_id="export", **_of(of_export, arguments), **export_arguments)
+    land = SalesNavigatorToObjectStorageOperator(
+        task_id="land",
+        export=export.output,  # type: ignore[arg-type]
+        destination=destination,
+        **_of(of_land, arguments),
+        **land_arguments,
+    )
+    return land.output
+
+
+def _names(operator: type[BaseOperator]) -> set[str]:
+    """The arguments that our own classes of an operator define."""
+    own = (kind for kind in operator.__mro__ if kind.__module__.startswith("airflow_provider_snav."))
+    methods = (vars(kind)["__init__"] for kind in own if "__init__" in vars(kind))
+    parameters = (each for method in methods for each in inspect.signature(method).parameters.values())
+    return {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def _of(names: set[str], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name in names}
