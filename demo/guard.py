@@ -1,8 +1,8 @@
-"""Ends processes when whoever started this one ends, however that ends.
+"""Ends a set of processes when the process that started this one ends or is killed.
 
-Runs as a process of its own and reads its standard input, a pipe: one process id and the name of a signal a
-line. The pipe closes when whoever holds it says so, or is killed. Then each of those processes, with all that
-descends from it, gets its signal, and the folder given as an argument, if any, goes.
+It runs as a separate process and reads its standard input, a pipe. Each line has a process id and the name of
+a signal. When the parent closes the pipe or is killed, each of these processes and its descendants get their
+signal. Folders given as arguments are then removed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def kill_tree(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     """Signal a process and all its descendants, and wait until they are gone."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        # Stopped first, it starts no process that would be missed here.
+        # Suspend it first, so that it cannot start another process in the meantime.
         process.suspend()
         family = [process, *process.children(recursive=True)]
         _signal(family, number)
@@ -36,7 +36,7 @@ def _signal(family: Iterable[psutil.Process], number: signal.Signals) -> None:
 
 
 def main() -> None:
-    """Wait for the pipe to close, then do it."""
+    """Wait until the pipe closes, then end the processes and remove the folders."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     watched = [line.split() for line in sys.stdin]

@@ -1,4 +1,4 @@
-"""A whole Airflow on this machine: its components as processes of their own, on loopback and free ports.
+"""A complete Airflow on this machine: each component is a separate process, on loopback and free ports.
 
 ``make up`` shows it, and the system tests crash it.
 """
@@ -29,9 +29,9 @@ T = TypeVar("T")
 EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
 _GUARD = Path(__file__).with_name("guard.py")
 _LOOK_EVERY = 0.2
-# Enough for the slowest machine: a component that has ended by itself is noticed at once.
+# Long enough for a slow machine. A component that crashes is noticed at once, before this time.
 PATIENCE_SECONDS = 300
-# Settings for another Airflow or another Python, and proxies: nothing here leaves the machine.
+# Settings for another Airflow or another Python, and proxies, which loopback connections must not use.
 _FOREIGN = re.compile("(AIRFLOW|OPENLINEAGE|PYTHON).*|.*_PROXY", re.IGNORECASE)
 
 _HASTE = """\
@@ -54,15 +54,15 @@ def task_policy(task):
 
 
 class LocalAirflow:
-    """Is there inside a ``with`` block, and is gone after it, or when the process that began it is.
+    """An Airflow that runs inside a ``with`` block. It ends with the block, or with its parent process.
 
-    :param root: a new folder, below which all files lie.
-    :param dags: the folders DAGs are read from.
-    :param port: of the web page and the REST API; 0 takes a free one.
-    :param poll_interval: seconds to the first poll of every task; twice that is the longest pause.
-    :param temporary: ``root`` goes with the rest.
-    :param settings: more of Airflow's, as ``SECTION__NAME=value``.
-    :raises OSError: the port is taken.
+    :param root: a new folder for all files.
+    :param dags: the folders of DAG files.
+    :param port: the port of the web page and the REST API; 0 chooses a free port.
+    :param poll_interval: seconds before the first poll of every task; the longest pause is twice as long.
+    :param temporary: remove ``root`` at the end.
+    :param settings: more settings of Airflow, as ``SECTION__NAME=value``.
+    :raises OSError: the port is already used.
     """
 
     components: tuple[str, ...] = ("api-server", "scheduler -s", "dag-processor", "triggerer -s")
@@ -85,7 +85,7 @@ class LocalAirflow:
         self._components: dict[str, subprocess.Popen[bytes]] = {}
         self._http = requests.Session()
         self._http.trust_env = False
-        # On a busy machine the server may give up an idle connection just as it is used again.
+        # On a busy machine the server may close an idle connection at the moment of its next use.
         self._http.headers["Connection"] = "close"
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class LocalAirflow:
         try:
             self._start()
             wait_for("all components", self._is_healthy, timeout=PATIENCE_SECONDS)
-            # The first call to the part of it that tasks talk to takes seconds.
+            # The first call to the API of the tasks takes seconds, so make it before any task does.
             self.call("GET", "/execution/health")
         except BaseException:
             self.stop()
@@ -126,8 +126,8 @@ class LocalAirflow:
         """Call the REST API.
 
         :param path: below ``/api/v2/``, unless it begins with a slash.
-        :returns: the answer's JSON, None if it has none.
-        :raises RuntimeError: it refused.
+        :returns: the answer's JSON, None if the answer is empty.
+        :raises RuntimeError: the answer is an error.
         """
         answer = self._request(method, path, json=body)
         if not answer.ok:
@@ -135,7 +135,7 @@ class LocalAirflow:
         return answer.json() if answer.content else None
 
     def knows(self, path: str) -> bool:
-        """Whether the REST API has something at this path."""
+        """Whether a GET of this path succeeds."""
         return self._request("GET", path).ok
 
     def add_connection(self, name: str, connection_json: str) -> None:
@@ -152,9 +152,9 @@ class LocalAirflow:
             self.call("POST", "variables", {"key": key, "value": value})
 
     def check(self) -> None:
-        """Look whether everything runs.
+        """Check that every component runs.
 
-        :raises RuntimeError: a component has ended by itself.
+        :raises RuntimeError: a component has crashed or exited.
         """
         for name, process in self._components.items():
             if process.poll() is not None:
@@ -191,11 +191,11 @@ class LocalAirflow:
     ) -> None:
         """Start one component.
 
-        :param inside: a command that runs another one, such as ``unshare``.
-        :param environment: its own, where it differs from that of the others.
+        :param inside: a command that runs the component, such as ``unshare``.
+        :param environment: the environment of this component; None for the environment of all components.
         """
         name = name or component.split(maxsplit=1)[0]
-        # It tells the guard of itself before it is Airflow: none is forgotten, whenever we are killed.
+        # The process sends its id to the guard before it becomes Airflow. So the guard ends it in any case.
         told = ["/bin/sh", "-c", 'echo $$ SIGKILL; exec "$@" >>"$0" 2>&1', self.root / f"{name}.log"]
         process = subprocess.Popen(
             [*told, *inside, sys.executable, "-m", "airflow", *component.split()],
@@ -203,7 +203,7 @@ class LocalAirflow:
             cwd=self.root,
             stdin=subprocess.DEVNULL,
             stdout=self._guard.stdin,
-            # Ctrl-C is for whoever started all this.
+            # Ctrl-C must reach only the process that started the components.
             start_new_session=True,
         )
         self._components[name] = process
@@ -226,17 +226,17 @@ class LocalAirflow:
 
 
 def airflow_environment(home: Path, **settings: object) -> dict[str, str]:
-    """An Airflow of its own, which takes no setting from the user's.
+    """The environment variables of a separate Airflow, without the settings of the user's own Airflow.
 
     :param home: its AIRFLOW_HOME.
-    :param settings: as ``SECTION__NAME=value``.
+    :param settings: settings of Airflow, as ``SECTION__NAME=value``.
     """
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not is_foreign(name) and not name.startswith("PYTEST_")
     }
-    # Airflow's own defaults for these contain its home, and fail when there is a % in it.
+    # Airflow's defaults for these contain its home, and a % in the home breaks them.
     folders = {
         "CORE__DAGS_FOLDER": home / "dags",
         "CORE__PLUGINS_FOLDER": home / "plugins",
@@ -253,7 +253,7 @@ def airflow_environment(home: Path, **settings: object) -> dict[str, str]:
 
 
 def sqlite_url(file: Path) -> str:
-    """The URL of a SQLite database; SQLAlchemy decodes percent-encoding in it."""
+    """The URL of a SQLite database, percent-encoded because SQLAlchemy decodes it."""
     return f"sqlite:///{file}".replace("%", "%25").replace("?", "%3F")
 
 
@@ -263,10 +263,10 @@ def is_foreign(variable: str) -> bool:
 
 
 def haste(first: float, longest: float) -> str:
-    """The text of an ``airflow_local_settings.py`` by which no task waits long for anything.
+    """The text of an ``airflow_local_settings.py`` that makes polls, retries and resubmissions quick.
 
-    Operators are as patient as is polite to LinkedIn; there is no need for that on one's own machine. Nor
-    for late retries: what fails here is Airflow, which on a busy machine loses a task now and then.
+    The default pauses of operators protect LinkedIn, which is not used here. Retries are quick because a
+    failure here is usually Airflow's: on a busy machine it sometimes loses a task.
 
     :param first: seconds before the first poll.
     :param longest: seconds between two polls, before a retry, and before a job is submitted again.
@@ -275,9 +275,9 @@ def haste(first: float, longest: float) -> str:
 
 
 def example_variables(sandbox: Sandbox, lake: str) -> dict[str, str]:
-    """What the example DAGs ask for.
+    """The Airflow variables of the example DAGs.
 
-    :param lake: URI of the folder to land in.
+    :param lake: the URI of the folder to land in.
     """
     return {
         "snav_contract": "123456",
@@ -288,16 +288,16 @@ def example_variables(sandbox: Sandbox, lake: str) -> dict[str, str]:
 
 
 def contact_keys(number: int) -> str:
-    """A CSV of CRM records, for the example that looks up who they are."""
+    """A CSV of CRM records, for the example DAG that finds the members behind them."""
     organisation = "362a3584-0d9b-44a1-a547-25de5cd95d08"
     records = [f"{organisation},DYNAMICS,record-{each}" for each in range(number)]
     return "\n".join(["instance_id,partner,record_id", *records, ""])
 
 
 def airflow(environment: Mapping[str, str], *arguments: str) -> None:
-    """Run one Airflow command, which is heard only when it fails.
+    """Run one Airflow command.
 
-    :raises RuntimeError: it failed.
+    :raises RuntimeError: it failed; the message has its output.
     """
     command = [sys.executable, "-m", "airflow", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -309,8 +309,8 @@ def airflow(environment: Mapping[str, str], *arguments: str) -> None:
 def wait_for(what: str, condition: Callable[[], T | None], *, timeout: float = 60) -> T:
     """Wait until the condition is true, and return what it returned.
 
-    :param timeout: in seconds.
-    :raises TimeoutError: it never was.
+    :param timeout: how long to wait, in seconds.
+    :raises TimeoutError: the condition was not true in this time.
     """
     end = time.monotonic() + timeout
     while not (found := condition()):
@@ -321,10 +321,10 @@ def wait_for(what: str, condition: Callable[[], T | None], *, timeout: float = 6
 
 
 def free_port(port: int = 0) -> int:
-    """A port that nobody listened on a moment ago.
+    """A port on which no process listens at present.
 
-    :param port: this one; 0 for any.
-    :raises OSError: it is taken.
+    :param port: the port to check; 0 for any.
+    :raises OSError: the port is already used.
     """
     with socket.create_server((HOST, port)) as listener:
         chosen: int = listener.getsockname()[1]
@@ -332,7 +332,7 @@ def free_port(port: int = 0) -> int:
 
 
 def _bundles(folders: Iterable[Path]) -> dict[str, object]:
-    """The setting by which Airflow reads DAGs from these folders."""
+    """The setting that makes Airflow read DAGs from these folders."""
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"
     bundles = [
         {"name": f"folder-{number}", "classpath": local, "kwargs": {"path": str(folder)}}
@@ -342,7 +342,7 @@ def _bundles(folders: Iterable[Path]) -> dict[str, object]:
 
 
 def _service_settings(url: str) -> dict[str, object]:
-    """What all components share. What is not here is Airflow's default."""
+    """The settings of all components. Every other setting has Airflow's default."""
     manager = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
     return {
         "CORE__EXECUTOR": "LocalExecutor",

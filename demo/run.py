@@ -1,7 +1,7 @@
-"""The main job on this machine: a real Airflow exports two days of activity from the sandbox.
+"""``make demo``: a real Airflow exports two days of activity from the sandbox.
 
-Started by ``make demo``. All it makes lies in ``.demo/run/`` (an Airflow home, new each time) and
-``demo-output/`` (the landed files); what it starts ends with it.
+It writes only to ``.demo/run/`` (an Airflow home, new each time) and ``demo-output/`` (the landed files). All
+processes that it starts end with it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOOK_EVERY = 0.1
 
 
 def main() -> int:
-    """Run the example DAG for two days; print each step, then what landed."""
+    """Run the example DAG for two days. Print each step, then the landed files."""
     for folder in (HOME, OUTPUT):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -54,14 +54,14 @@ def main() -> int:
 
 
 def step(text: str) -> None:
-    """Print what happens now, and how long it took to get here."""
+    """Print the present step and the time since the start, in seconds."""
     print(f"{time.monotonic() - STARTED:5.1f} s  {text}", flush=True)
 
 
 def run(environment: Mapping[str, str], sandbox: Sandbox) -> None:
-    """Run the DAG, print what the sandbox sees of it, keep what Airflow prints.
+    """Run the DAG, print the calls that the sandbox receives, and write Airflow's output to a file.
 
-    :raises RuntimeError: it failed.
+    :raises RuntimeError: the run failed.
     """
     until = datetime.now(UTC).date() - timedelta(days=1)
     days = {"start_at": str(until - timedelta(days=2)), "end_at": str(until)}
@@ -78,11 +78,11 @@ def run(environment: Mapping[str, str], sandbox: Sandbox) -> None:
     if process.returncode:
         end = "\n".join(LOG.read_text(errors="replace").splitlines()[-15:])
         raise RuntimeError(f"The run failed. The end of {shown(LOG)}:\n{end}")
-    step(f"The run has succeeded. What Airflow printed is in {shown(LOG)}.")
+    step(f"The run has succeeded. Airflow's output is in {shown(LOG)}.")
 
 
 def news(sandbox: Sandbox) -> Iterator[str]:
-    """What the sandbox has seen so far, from the beginning."""
+    """All calls that the sandbox has received so far, as sentences."""
     for job in sandbox.created_jobs:
         yield f"Task export: submitted job {job.job_id}."
         yield from (f"Task export: job {job.job_id} is {status}." for status in job.statuses_served)
@@ -91,7 +91,7 @@ def news(sandbox: Sandbox) -> Iterator[str]:
 
 
 def report(sandbox: Sandbox) -> int:
-    """Count and hash the landed files anew and hold them against what the sandbox exported."""
+    """Count and hash the landed files again, and compare their rows with the sandbox's files."""
     print()
     rows = 0
     for path in sorted(OUTPUT.rglob("*.csv")):
@@ -115,7 +115,7 @@ def report(sandbox: Sandbox) -> int:
 
 
 def shown(path: Path) -> str:
-    """The path as it is typed in the checkout."""
+    """The path relative to the checkout."""
     return str(path.relative_to(ROOT))
 
 

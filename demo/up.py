@@ -1,6 +1,6 @@
-"""A tour: a real Airflow with its web page, and every example DAG, against the sandbox.
+"""``make up``: a real Airflow with its web page and every example DAG, against the sandbox.
 
-Started by ``make up``, ended by Ctrl-C. All it makes lies in ``.demo/up/``, new each time.
+Ctrl-C ends it. It writes only to ``.demo/up/``, which is new each time.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ HOME = EXAMPLES.parent / ".demo" / "up"
 WELCOME = """
     {}
 
-There is no login: whoever can use this machine is an administrator. All example DAGs are there, with the tag
-linkedin. Those with a schedule have just begun their latest run; the button Trigger starts any of them.
+There is no login: every user of this machine is an administrator. All example DAGs have the tag linkedin.
+DAGs with a schedule have just started their latest run. The button Trigger starts any DAG.
 
-History         a backfill of snav_activity_daily runs through the last fortnight, in about two minutes
-A failure       snav_fails_on_purpose: the end of its task's log is what a failure looks like
+History         a backfill of snav_activity_daily covers the last two weeks, and takes about two minutes
+A failure       snav_fails_on_purpose: the end of its task's log shows the message of a failure
 Files land in   {}
 Sandbox         {} (connection snav_default)
 Stop            Ctrl-C
 """
 GOODBYE = """
-All ended. The landed files are in {0}/lake,
-Airflow's logs and database in {0}, until the next start.
+Everything has ended. Until the next start, the landed files are in {0}/lake,
+and Airflow's logs and database are in {0}.
 """
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class Tour:
-    """What is there to look at."""
+    """The running Airflow, the sandbox, and the folder of the landed files."""
 
     airflow: LocalAirflow
     sandbox: Sandbox
@@ -62,11 +62,11 @@ class Tour:
 
 @contextmanager
 def tour(home: Path, *, port: int = 0, **sandbox_settings: Any) -> Iterator[Tour]:
-    """An Airflow with all examples, which are not paused, and the sandbox they export from.
+    """An Airflow with all example DAGs, unpaused, and the sandbox that they export from.
 
-    :param home: a folder that is not there yet.
-    :param port: of the web page; 0 takes a free one.
-    :param sandbox_settings: see `Settings`.
+    :param home: a folder that does not exist yet.
+    :param port: the port of the web page; 0 chooses a free port.
+    :param sandbox_settings: see `SandboxSettings`.
     """
     lake = home / "lake"
     lake.mkdir(parents=True)
@@ -77,13 +77,13 @@ def tour(home: Path, *, port: int = 0, **sandbox_settings: Any) -> Iterator[Tour
         for example in (*EXAMPLES.glob("*.py"), *FAILING.glob("*.py")):
             path = f"dags/{example.stem}"
             wait_for(f"{path} to be read", lambda: airflow.knows(path), timeout=PATIENCE_SECONDS)  # noqa: B023
-            # Not before it has its connection: those with a schedule now run once.
+            # A DAG with a schedule runs as soon as it is unpaused, so the connection must exist before.
             airflow.call("PATCH", path, {"is_paused": False})
         yield Tour(airflow, sandbox, lake)
 
 
 def seed(airflow: LocalAirflow) -> None:
-    """Begin runs that leave something to look at: a fortnight of history, and a failure."""
+    """Start runs for the user to look at: two weeks of history, and a failure."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first, last = (midnight - timedelta(days=days) for days in (16, 3))
     backfill = {"dag_id": "snav_activity_daily", "from_date": first.isoformat(), "to_date": last.isoformat()}
@@ -92,7 +92,7 @@ def seed(airflow: LocalAirflow) -> None:
         try:
             airflow.call("POST", "backfills", {**backfill, "max_active_runs": 3})
         except RuntimeError as error:
-            # SQLite has one writer at a time, and Airflow does not wait here.
+            # SQLite has one writer at a time, and Airflow does not wait for it in this call.
             if "locked" not in str(error):
                 raise
             return False
@@ -103,7 +103,7 @@ def seed(airflow: LocalAirflow) -> None:
 
 
 def main() -> int:
-    """Show it until Ctrl-C or SIGTERM."""
+    """Run Airflow and the sandbox until Ctrl-C or SIGTERM."""
     home, port = _options()
     for number in _SIGNALS:
         signal.signal(number, _leave)
@@ -128,7 +128,7 @@ def main() -> int:
 
 def _options() -> tuple[Path, int]:
     parser = argparse.ArgumentParser(description="A real Airflow with all examples, against the sandbox.")
-    parser.add_argument("--port", type=int, default=0, help="of the web page; 0, the default: a free one")
+    parser.add_argument("--port", type=int, default=0, help="port of the web page; 0 (default): a free port")
     parser.add_argument("--home", type=Path, default=HOME, help="folder for all files, new each time")
     options = parser.parse_args()
     try:
@@ -139,7 +139,7 @@ def _options() -> tuple[Path, int]:
 
 
 def _leave(*_: object) -> NoReturn:
-    # Whoever is impatient must not interrupt the clearing up.
+    # A second Ctrl-C must not interrupt the cleanup.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -147,13 +147,13 @@ def _leave(*_: object) -> NoReturn:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """One tour at a time: the next would remove this one's files."""
+    """Only one process may use the folder, because each start removes the files of the previous one."""
     home.parent.mkdir(parents=True, exist_ok=True)
     with home.with_name(f"{home.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RuntimeError("It is running already, in another terminal.") from None
+            raise RuntimeError("make up is already running in another terminal.") from None
         yield
 
 

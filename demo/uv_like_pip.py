@@ -1,7 +1,7 @@
-"""Runs uv with pip's settings, which uv does not read by itself.
+"""Runs uv with pip's settings, because uv does not read them.
 
 ``python demo/uv_like_pip.py pip install ...`` installs into the environment of that Python. A mirror, a CA
-certificate or a proxy that only pip knows is passed on to uv. Where uv cannot install, pip tries.
+certificate or a proxy from pip's settings is passed on to uv. If uv cannot install, pip is used.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections import ChainMap
 from collections.abc import Sequence
 from pathlib import Path
 
-# Each of uv's variables, by the setting of pip that it stands for, and what is between two values. These are
-# names: an address is read from pip's own configuration, and none is kept here.
+# For each setting of pip: the variable of uv, and the separator of several values. The values come from pip's
+# own configuration; no address is kept here.
 _SAME = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
     "extra-index-url": ("UV_INDEX", " "),
@@ -28,7 +28,7 @@ _UV_ONLY = "--compile-bytecode"
 
 
 def pip_settings() -> dict[str, str]:
-    """Pip's settings as variables of uv's environment."""
+    """Pip's settings, as environment variables for uv."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
@@ -38,19 +38,19 @@ def pip_settings() -> dict[str, str]:
         section, _, key = name.rpartition(".")
         if section in sections:
             sections[section][key] = ast.literal_eval(value)
-    # The first section that has a key wins.
+    # If several sections have a key, the first one is used.
     found = ChainMap(*sections.values())
     settings = {
         name: between.join(found[key].split()) for key, (name, between) in _SAME.items() if found.get(key)
     }
     if "UV_INDEX" in settings:
-        # As pip does: the newest version of all indexes.
+        # Like pip, choose the newest version from all indexes.
         settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return settings
 
 
 def environment() -> dict[str, str]:
-    """The environment for uv; what is set in it already stays."""
+    """The environment for uv. Variables that are already set are not changed."""
     settings = pip_settings()
     if not _can_cache():
         settings["UV_NO_CACHE"] = "1"
@@ -58,7 +58,7 @@ def environment() -> dict[str, str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run uv; where it does not install, run pip."""
+    """Run uv. If it fails to install, run pip."""
     installs = list(arguments[:2]) == ["pip", "install"]
     here = ["--python", sys.executable] if installs else []
     code = subprocess.run(
@@ -67,13 +67,13 @@ def main(arguments: Sequence[str]) -> int:
     if code and installs:
         print("uv could not install this. Trying pip, which takes a minute or two.", file=sys.stderr)
         same = [each for each in arguments[1:] if each != _UV_ONLY]
-        # A pip that installs for the user alone cannot install into an environment.
+        # With pip's option --user, pip cannot install into an environment.
         code = subprocess.run([sys.executable, "-m", "pip", *same, "--no-user"], check=False).returncode
     return code
 
 
 def _can_cache() -> bool:
-    """Whether uv can write to its cache folder, or make it."""
+    """Whether uv can create its cache folder and write to it."""
     if "UV_CACHE_DIR" in os.environ:
         return True
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uv"

@@ -1,7 +1,7 @@
-"""After each landing of ``snav_activity_daily``, one task for every landed file. Airflow 3.
+"""After each landing of ``snav_activity_daily``, start one task for every landed file. Needs Airflow 3.
 
-It is scheduled on the asset that the landing has as an outlet. What landed stands in the ``extra`` of the
-asset's events: where, how many rows, of which time. Here a task prints it; yours would load a warehouse.
+The DAG is scheduled on the asset that the landing has as an outlet. The ``extra`` of the asset's events
+describes the landed files: URI, rows, time. Here a task prints it. Your task would load a warehouse.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow.providers.common.compat.sdk import Asset, dag, task
 def snav_activity_consumer():
     @task
     def landed_files(triggering_asset_events=None):
-        # More than one, if days landed while an earlier run was under way.
+        # There are several events if several days landed during an earlier run.
         events = chain.from_iterable(triggering_asset_events.values())
         return [file for event in events for file in event.extra["files"]]
 

@@ -1,7 +1,7 @@
-"""Every day, the activities of one day, as a verified CSV file in the lake.
+"""Every day, export the activities of one day and land them as a verified CSV file in the lake.
 
-Needs a connection ``snav_default`` and two Airflow variables: ``snav_contract``, the number of a contract,
-and ``snav_lake``, a folder such as ``s3://aws_default@lake/snav``.
+The DAG needs a connection ``snav_default`` and two Airflow variables: ``snav_contract``, the number of a
+contract, and ``snav_lake``, a folder such as ``s3://aws_default@lake/snav``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_snav.transfers.sales_navigator_to_object_storage import (
     dag_display_name="Sales Navigator: activity, every day",
     doc_md=__doc__,
     tags=["linkedin", "sales-navigator"],
-    # Every run has an interval of one day; Airflow 3's plain "@daily" would have an empty one.
+    # Every run has a data interval of one day; with Airflow 3's plain "@daily" it would be empty.
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
@@ -33,7 +33,7 @@ def snav_activity_daily():
         task_id="export",
         contract="{{ var.value.snav_contract }}",
         export_type="activity",
-        # LinkedIn refreshes its data once a day: the day before the run's own is complete.
+        # LinkedIn refreshes its data once a day, so only the day before the run's interval is complete.
         lag=timedelta(days=1),
         deferrable=True,
     )

@@ -1,7 +1,7 @@
-"""The activities of the days you name when you trigger it: one, a year, at most two years back.
+"""Export the activities of any range of days, which you choose when you trigger the DAG.
 
-Longer than 90 days becomes several jobs in the one task. Needs the connection and variables of
-``snav_activity_daily``.
+The range may start at most two years ago. If it is longer than 90 days, the task submits several jobs. The
+DAG needs the connection and variables of ``snav_activity_daily``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Every day, the activities of every contract the member may export.
+"""Every day, export the activities of every contract that the member may export.
 
-Each contract is exported and landed by a task group of its own, so that one contract's failure stops only its
-own. Needs a connection ``snav_default`` and the Airflow variable ``snav_lake``.
+Each contract has its own mapped task group that exports and lands it, so if one contract fails, the others
+continue. The DAG needs a connection ``snav_default`` and the Airflow variable ``snav_lake``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def snav_all_contracts():
             lag=timedelta(days=1),
             deferrable=True,
             map_index_template="{{ task.contract }}",
-            # LinkedIn's call budgets are daily and unpublished: a few contracts at a time.
+            # LinkedIn limits the calls of a day and does not publish the limit, so export few at a time.
             max_active_tis_per_dagrun=8,
         )
         SalesNavigatorToObjectStorageOperator(

@@ -1,8 +1,9 @@
-"""Every week, the CRM records that went stale since the last landed export. Airflow 3.3 and later.
+"""Every week, export the CRM records that went stale since the last landed export. Needs Airflow 3.3.
 
-The watermark lives in an asset: the landing moves it, so what failed to land is exported again. A DAG
-scheduled on the asset runs after each landing. Needs a connection ``snav_default`` with an OAuth client id
-and secret, and the Airflow variables ``snav_crm_instance`` (the URN of the CRM instance) and ``snav_lake``.
+An asset keeps the watermark. Only the landing moves it, so an export that did not land is exported again. A
+DAG scheduled on the asset runs after each landing. The DAG needs a connection ``snav_default`` with an OAuth
+client id and secret. It also needs the Airflow variables ``snav_crm_instance`` (the URN of the CRM instance)
+and ``snav_lake``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def snav_crm_validation():
     export = SalesNavigatorCrmValidationExportOperator(
         task_id="export",
         crm_instance="{{ var.value.snav_crm_instance }}",
-        # Where the very first run begins. LinkedIn may begin later; the log then has a warning.
+        # The start of the first run. LinkedIn may start later; the log then has a warning.
         export_start_at="2026-01-01",
         watermark=STALE_CONTACTS,
         deferrable=True,

@@ -1,8 +1,8 @@
-"""The LinkedIn members behind the contacts of a CRM, from a CSV file of keys to a JSONL file.
+"""Find the LinkedIn members behind the contacts of a CRM: read a CSV file of keys, write a JSONL file.
 
-Needs a connection ``snav_default`` with an OAuth client id and secret, and the Airflow variables
-``snav_contact_keys``, the URI of a CSV with the columns ``instance_id``, ``partner`` and ``record_id``, and
-``snav_lake``.
+The DAG needs a connection ``snav_default`` with an OAuth client id and secret. It also needs the Airflow
+variables ``snav_lake`` and ``snav_contact_keys``. The latter is the URI of a CSV with the columns
+``instance_id``, ``partner`` and ``record_id``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Which errors to retry, and when: a policy over the provider's typed errors. Airflow 3.3 and later.
+"""A retry policy chooses, by the provider's error classes, what to retry and when. Needs Airflow 3.3.
 
-What a retry cannot mend (a refused token, a missing role, an illegal window) is failed by the provider itself
-and never reaches a policy. Needs the connection and variables of ``snav_activity_daily``.
+Some errors cannot be fixed by a retry: a refused token, a missing role, an illegal window. The provider
+itself fails the task then, and the policy is not used. The DAG needs the connection and variables of
+``snav_activity_daily``.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ POLICY = ExceptionRetryPolicy(
             exception=_ERRORS + "SalesNavigatorExportTimeoutError",
             action=RetryAction.RETRY,
             retry_delay=timedelta(minutes=1),
-            reason="The retry goes on waiting for the same jobs",
+            reason="The retry continues to wait for the same jobs",
         ),
         RetryRule(
             exception=_ERRORS + "SalesNavigatorRowCountError",
             action=RetryAction.FAIL,
-            reason="Somebody should look at the file before it is asked for again",
+            reason="A person should look at the file before it is exported again",
         ),
     ]
 )
@@ -55,7 +56,7 @@ def snav_retry_policy():
         task_id="export",
         contract="{{ var.value.snav_contract }}",
         export_type="activity_outcome",
-        # Outcomes may come long after their activity: two days are read again every day.
+        # Outcomes may come long after their activity, so every run exports two days.
         window=timedelta(days=2),
         lag=timedelta(days=1),
         deferrable=True,

@@ -1,7 +1,7 @@
-"""Every Monday, the seat statistics of the Saturday before.
+"""Every Monday, export the seat statistics of the last Saturday.
 
-Seat exports hold a daily summary of every seat holder, so one day is a snapshot. They hold names: mind who
-may read the folder. Needs the connection and variables of ``snav_activity_daily``.
+Seat exports have a daily summary of every seat holder, so one day is a snapshot. They contain names, so
+decide who may read the folder. The DAG needs the connection and variables of ``snav_activity_daily``.
 """
 
 from __future__ import annotations

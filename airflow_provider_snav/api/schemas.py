@@ -1,8 +1,11 @@
-"""The columns LinkedIn documents for each export: type, unit, source, and what is doubtful about them.
+"""The columns that LinkedIn documents for each export: type, unit, source, and doubts about the document.
 
 The types of Parquet files, the fields of OpenLineage events, the sandbox's files and the tables in ``docs/``
-come from here. LinkedIn adds columns without notice, and not all of its lists were available to us. A file is
-therefore read by its own header, and a column that is not here is text.
+use this module. LinkedIn adds columns without notice, and some of its lists were not available to us. So a
+file is always read by its own header, and a column that is not listed here is text.
+
+Documents: https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/exports-schema and
+https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ _CRM: Final = f"{_SALES}/sync-services/exporting-crm-data-validation"
 
 
 class Form(StrEnum):
-    """How a column's values are written in the CSV file."""
+    """The form of a column's values in the CSV file."""
 
     TEXT = "text"
     LONG = "whole number"
@@ -30,11 +33,12 @@ class Form(StrEnum):
 class Column:
     """One column of an export.
 
-    :param type: LinkedIn's word for its type; empty if LinkedIn does not document the column.
-    :param form: how its values are written, units included.
+    :param name: the name in the header of the CSV file.
+    :param type: LinkedIn's name of the type; empty if LinkedIn does not document the column.
+    :param form: the form of the values in the CSV file, including the unit.
     :param optional: True if LinkedIn says that the field may be empty.
     :param meaning: LinkedIn's description.
-    :param doubt: why the description should not be believed as it stands.
+    :param doubt: why the description may be wrong or incomplete; empty if there is no doubt.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Column:
 class Schema:
     """The documented columns of one export, in the order of LinkedIn's document.
 
+    :param columns: the documented columns.
     :param source: the address of that document.
     :param complete: False if part of LinkedIn's list was not available to us.
     :param doubt: what is unknown about the file as a whole.
@@ -71,7 +76,11 @@ class Schema:
     doubt: str = ""
 
     def named(self, names: Iterable[str]) -> list[Column]:
-        """The columns of a file's header, in its order; undocumented ones are optional text."""
+        """The columns of a file's header, in its order.
+
+        :param names: the column names of the header.
+        :returns: one column for each name; an undocumented column is optional text.
+        """
         known = {column.name: column for column in self.columns}
         return [known.get(name) or Column(name) for name in names]
 
@@ -92,7 +101,7 @@ _ACTIVITY: Final = Schema(
             "memberIdentityKey",
             "string",
             meaning="lead the activity is about",
-            doubt="empty where no lead is concerned, as for a saved account",
+            doubt="empty if the activity has no lead, for example for a saved account",
         ),
     ),
     source=_ANALYTICS,
@@ -113,12 +122,12 @@ _ACTIVITY_OUTCOME: Final = Schema(
             "string",
             optional=False,
             meaning="type of the outcome",
-            doubt="same name as in the activity export, other meaning; its values were not available to us",
+            doubt="not the activityType of the activity export; its values were not available to us",
         ),
     ),
     source=_ANALYTICS,
     complete=False,
-    doubt="further columns exist; the list of them was not available to us",
+    doubt="more columns exist; their list was not available to us",
 )
 
 _SEAT: Final = Schema(
@@ -136,7 +145,7 @@ _CRM_VALIDATION: Final = Schema(
             "string",
             optional=False,
             meaning="type of the record; the valid value is CONTACT",
-            doubt="the same page says that leads are flagged too: accept any text",
+            doubt="the same page says that leads are exported too: accept any text",
         ),
         Column(
             "expiredAt",
@@ -166,4 +175,4 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "seat": _SEAT,
     "crm_validation": _CRM_VALIDATION,
 }
-"""By ``export_type`` of an analytics export, or ``crm_validation``."""
+"""The schema of each export. The key is the ``export_type`` of an analytics export, or ``crm_validation``."""

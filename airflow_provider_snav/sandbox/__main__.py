@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_snav.sandbox``: a Sales Navigator to point an Airflow at."""
+"""``python -m airflow_provider_snav.sandbox``: serves a Sales Navigator that Airflow can connect to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from airflow_provider_snav.sandbox.settings import SandboxSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> str | None:
-    """Serve until Ctrl-C or SIGTERM. Returns what went wrong, if anything did."""
+    """Serve until Ctrl-C or SIGTERM.
+
+    :returns: the error message for the exit, None for success.
+    """
     options = _parser().parse_args(arguments)
     try:
         from airflow_provider_snav.sandbox.server import Sandbox
@@ -57,18 +60,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m airflow_provider_snav.sandbox",
         description="A Sales Navigator that runs on your laptop.",
     )
-    parser.add_argument("--port", type=int, default=8900, help="0 takes a free port (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8900, help="0 chooses a free port (default: %(default)s)")
     parser.add_argument(
         "--speed",
         type=float,
         default=SandboxSettings().speed,
-        help="simulated seconds a job lives per second; it hurries jobs only (default: %(default)s,"
+        help="simulated seconds of a job in one real second; only jobs are faster (default: %(default)s,"
         " an analytics export takes 3 seconds)",
     )
     parser.add_argument(
-        "--no-queue", action="store_true", help="process the analytics jobs of a contract side by side"
+        "--no-queue", action="store_true", help="process the analytics jobs of a contract at the same time"
     )
-    parser.add_argument("--any-token", action="store_true", help="let any valid token serve every call")
+    parser.add_argument("--any-token", action="store_true", help="accept any valid token for every call")
     parser.add_argument("--chunked", action="store_true", help="send downloads without a Content-Length")
     parser.add_argument(
         "--bulk-bytes", type=int, default=0, metavar="N", help="pad each file to at least N bytes"
@@ -77,14 +80,18 @@ def _parser() -> argparse.ArgumentParser:
         "--redirect-uri",
         action="append",
         metavar="URL",
-        help="an address a member may be sent back to; may be given several times (default:"
+        help="a registered redirect address; repeat the option for several (default:"
         f" {', '.join(SandboxSettings().redirect_uris)})",
     )
     parser.add_argument(
-        "--refresh-tokens", action="store_true", help="give a refresh token along with each member token"
+        "--refresh-tokens", action="store_true", help="give a refresh token with each member token"
     )
     parser.add_argument(
-        "--token-days", type=float, default=60, metavar="DAYS", help="life of a member token (default: 60)"
+        "--token-days",
+        type=float,
+        default=60,
+        metavar="DAYS",
+        help="lifetime of a member token in days (default: 60)",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""The ASGI application: which path is which call, and what happens to a request on its way."""
+"""The ASGI application: maps paths to calls, and applies faults to requests."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ log = logging.getLogger("airflow_provider_snav.sandbox")
 class Endpoint:
     """One documented call.
 
-    :param path: of the raw path; its group, if any, is handed to ``answer``.
-    :param scope: what the token must allow; None where ``answer`` itself decides who may call.
-    :param restli: whether the Rest.li protocol header is demanded.
+    :param path: matches the raw path; its group, if any, is passed to ``answer``.
+    :param scope: the scope that the token must have; None if ``answer`` itself checks the caller.
+    :param restli: whether the Rest.li protocol header is required.
     """
 
     kind: CallKind
@@ -132,9 +132,9 @@ _QUERY_IS_SECRET = (
 class SandboxApp:
     """Answers requests from a `Backend`.
 
-    :param backend: what the sandbox knows.
-    :param hang_up: ends the connection from a client's address: with a reset, or by closing it once all
-        that was written has left.
+    :param backend: the state of the sandbox.
+    :param hang_up: ends the connection of a client's address: with a reset if True, otherwise after all
+        written bytes are sent.
     """
 
     def __init__(self, backend: Backend, hang_up: Callable[[tuple[str, int], bool], None]) -> None:
@@ -160,7 +160,7 @@ class SandboxApp:
             await self._drop(call, receive, reset=False)
 
     def _respond(self, kind: CallKind, call: ReceivedRequest) -> Response | None:
-        """The answer, or None for a connection that breaks before it has come."""
+        """The answer; None if the connection is to be reset before any answer."""
         match self._backend.faults.take(kind, Answer, Reset):
             case Reset():
                 return None
@@ -199,7 +199,7 @@ class SandboxApp:
 
     async def _drop(self, call: ReceivedRequest, receive: Receive, *, reset: bool) -> None:
         self._hang_up(call.client, reset)
-        # The server would answer 500 for an application that ends before the connection has.
+        # If the application ended before the connection, the server would answer 500.
         await _disconnected(receive)
 
 

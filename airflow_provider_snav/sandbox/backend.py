@@ -1,4 +1,4 @@
-"""All that a sandbox knows, in one place for its endpoints."""
+"""The whole state of a sandbox, for its endpoints."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from airflow_provider_snav.sandbox.tokens import TokenStore
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request as it came over the wire, and what became of it.
+    """One request as it was received, and the status of its answer.
 
-    ``status`` is None when the connection was reset instead of an answer. ``at`` is epoch ms. Header
-    names are in lower case. What may hold a token is here in full, and left out of ``repr``.
+    ``status`` is None if the connection was reset instead of an answer. ``at`` is epoch ms. Header names are
+    in lower case. Fields that may contain a token are complete here, and are left out of ``repr``.
     """
 
     kind: CallKind
@@ -34,10 +34,10 @@ class RequestRecord:
 
 
 class Backend:
-    """The state behind the endpoints. Each part is thread-safe by itself.
+    """The state behind the endpoints. Each part is thread-safe.
 
-    :param origin: scheme, host and port under which clients reach the sandbox.
-    :param other_origin: another one; a token for the first must not come here.
+    :param origin: scheme, host and port at which clients reach the sandbox.
+    :param other_origin: another origin of the same server; a client must not send its token there.
     """
 
     def __init__(self, origin: str, other_origin: str, settings: SandboxSettings, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The one now of a sandbox."""
+"""The clock of a sandbox."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ DAY_MS = 24 * HOUR_MS
 
 
 class Clock:
-    """Epoch milliseconds: the real time, plus what `advance` has added.
+    """The time in epoch milliseconds: the real time plus the time added by `advance`.
 
-    :param seconds: where the real time comes from, in epoch seconds.
+    :param seconds: returns the real time in epoch seconds.
     """
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:

@@ -1,13 +1,13 @@
-"""The CSV files of a sandbox: rows that lie at fixed instants, whoever asks and whenever.
+"""The CSV files of a sandbox. Every row has a fixed time, so the same window always has the same rows.
 
-A row belongs to one millisecond. So a closed window holds exactly the rows whose instant lies in
-it, two windows that do not overlap share none, and the halves of a window make up the whole.
-Rows also lie on the first and on the last millisecond of each hour (of each day, for seats),
-where a boundary that is off by one gains or loses a row.
+A row belongs to one millisecond. So a closed window has exactly the rows whose time is in it. Two windows
+that do not overlap share no row, and the two halves of a window have all its rows. There is a row at the
+first and the last millisecond of each hour (of each day, for seats). So a window that is wrong by one
+millisecond gains or loses a row.
 
 The columns that LinkedIn documents come from :mod:`airflow_provider_snav.api.schemas`. Every other column
-here is invented and begins with ``sandbox_``; every invented literal begins with ``SANDBOX_``. They are there
-to write a loader against, which must read LinkedIn's files by their header.
+here is invented and begins with ``sandbox_``; every invented literal begins with ``SANDBOX_``. They help to
+test a loader, which must read LinkedIn's files by their header.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ACTIVITY_TYPES = (
     "CONNECTION_MADE",
 )
 _TYPES_WITHOUT_LEAD = ("SAVED_ACCOUNT", "SEARCH_PERFORMED")
-# One for each instant of a day. They hold what a loader has to survive.
+# One name for each row of a day. They contain everything that is difficult for a loader.
 _SEAT_HOLDERS = (
     "Ada Sandbox",
     "Sandbox, Grace",
@@ -49,12 +49,12 @@ _SEAT_STATUSES = ("SANDBOX_STATUS_1", "SANDBOX_STATUS_2")
 _INMAIL_OUTCOMES = ("SANDBOX_INMAIL_ACCEPTED", "SANDBOX_INMAIL_REJECTED")
 _OTHER_OUTCOME = "SANDBOX_OTHER_OUTCOME"
 _OUTCOME_DELAY_HOURS = 3
-# Enough for 256 KiB of the shortest rows: with smaller blocks the server, not the reader, is measured.
+# Enough for 256 KiB of the shortest rows. With smaller blocks, a benchmark would measure the server.
 _BLOCK_ROWS = 4096
 
 
 class Action(StrEnum):
-    """What a job exports: an action of ``salesAnalyticsExportJobs``, or the CRM validation."""
+    """The data that a job exports: an action of ``salesAnalyticsExportJobs``, or the CRM validation."""
 
     ACTIVITY = "exportActivityData"
     SEAT = "exportSeatData"
@@ -64,11 +64,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """One file of an export, its size and rows known before a byte of it is sent.
+    """One file of an export. Its size and rows are known before the first byte is sent.
 
-    With ``SandboxSettings.bulk_bytes`` the rows of ``head`` are followed by ``block``, over and over: rows
-    with ``bulk_text`` in one field, by default commas, quotes and newlines. The block keeps no
-    promise about instants or unique ids; it is there to measure how fast a file is read.
+    With ``SandboxSettings.bulk_bytes``, ``block`` follows the rows of ``head`` several times. Its rows have
+    ``bulk_text`` in one field, by default commas, quotes and newlines. The rows of the block have no fixed
+    times and no unique ids. They are for measuring how fast a file is read.
     """
 
     head: bytes
@@ -97,9 +97,9 @@ class CsvFile:
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """The columns of one export, its row for an instant, and how often instants come.
+    """The columns of one export, a function that makes the row of a time, and the period of the rows in ms.
 
-    ``free_text`` is the column that can hold any text at all.
+    ``free_text`` is the index of a column that may contain any text.
     """
 
     columns: tuple[str, ...]
@@ -121,13 +121,13 @@ def files(
 ) -> tuple[CsvFile, ...]:
     """The files of one export, in order. Each begins with the header.
 
-    :param action: what is exported.
+    :param action: the kind of data.
     :param urn: the contract, or the CRM instance.
-    :param start_at: first millisecond of the window.
-    :param end_at: last millisecond of the window.
-    :param rows_per_part: most rows of one file; analytics exports always are a single file.
-    :param bulk_bytes: least size of each file; see `CsvFile`.
-    :param bulk_text: what is in one column of the rows that make up that size.
+    :param start_at: first millisecond of the window, in epoch ms.
+    :param end_at: last millisecond of the window, in epoch ms.
+    :param rows_per_part: the largest number of rows in one file; an analytics export always has one file.
+    :param bulk_bytes: the smallest size of each file in bytes; see `CsvFile`.
+    :param bulk_text: the text in one column of the added rows.
     """
     schema = _SCHEMAS[action]
     rows = [schema.row(urn, at) for at in instants(action, urn, start_at, end_at)]
@@ -137,7 +137,7 @@ def files(
 
 
 def instants(action: Action, urn: str, start_at: int, end_at: int) -> Iterator[int]:
-    """The milliseconds of a closed window on which a row lies, in order."""
+    """The times of the rows in a closed window, in epoch ms and in order."""
     period = _SCHEMAS[action].period
     for index in range(start_at // period, end_at // period + 1):
         yield from (at for at in _period(action, urn, index) if start_at <= at <= end_at)
@@ -153,7 +153,7 @@ def _period(action: Action, urn: str, index: int) -> tuple[int, ...]:
 
 
 def _place(action: Action, urn: str, at: int) -> int:
-    """Which of the six instants of its hour (or day) this is, from 0."""
+    """The index (from 0) of a time among the six times of its hour (or day)."""
     six = _period(action, urn, at // _SCHEMAS[action].period)
     return bisect_left(six, at) % len(six)
 
@@ -190,7 +190,7 @@ def _activity(contract: str, at: int) -> tuple[object, ...]:
 
 
 def _activity_outcome(contract: str, at: int) -> tuple[object, ...]:
-    # An outcome comes after its activity, so it may refer to one outside its own window.
+    # An outcome is later than its activity, so the activity may be outside the window of the outcome.
     activities = _period(Action.ACTIVITY, contract, at // HOUR_MS - _OUTCOME_DELAY_HOURS)
     activity = activities[_place(Action.ACTIVITY_OUTCOME, contract, at)]
     draw = _number("outcome", contract, at)
@@ -217,7 +217,7 @@ def _seat(contract: str, at: int) -> tuple[object, ...]:
 
 
 def _crm_record(crm_instance: str, at: int) -> tuple[object, ...]:
-    # The document's texts for the two times contradict their names: both hold the row's instant.
+    # The document's descriptions of the two times contradict their names, so both are the row's time.
     return (_digest("record", crm_instance, at).hex(), "CONTACT", at, at)
 
 

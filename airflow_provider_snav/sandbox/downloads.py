@@ -20,12 +20,12 @@ TOKEN_PARAMETER = "x-li-ambry-ep"
 
 
 class HangUp(Exception):  # noqa: N818 - not an error, an order
-    """The connection is to be closed in the middle of an answer."""
+    """Tells the application to close the connection in the middle of an answer."""
 
 
 def download(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``GET {downloadUrl}`` (exporting-user-activity, crm-data-validation-export)."""
-    # Before the lease: to a stranger, a URL that is unknown must look like any other.
+    # Check the token before the URL: without a token, a client must not learn which URLs exist.
     backend.tokens.authenticate(call)
     token = call.parameters(TOKEN_PARAMETER)[TOKEN_PARAMETER]
     lease = backend.jobs.leased(token)
@@ -39,7 +39,7 @@ def download(backend: Backend, call: ReceivedRequest, _: str) -> Response:
 
 
 def signed_download(backend: Backend, call: ReceivedRequest, _: str) -> Response:
-    """Where `Redirect` leads: as at any signed URL of an object store, a bearer token is an error here."""
+    """The target of `Redirect`. Like a signed URL of an object store, it answers 400 to a bearer token."""
     if "authorization" in call.headers:
         raise bad_request("This URL is signed; it takes no Authorization header")
     return _file(backend, backend.jobs.leased(call.parameters(TOKEN_PARAMETER)[TOKEN_PARAMETER]))
@@ -62,10 +62,10 @@ def _file(backend: Backend, lease: Lease) -> Response:
 class CsvResponse(Response):
     """A file as a stream, in constant memory.
 
-    :param file: what to send.
+    :param file: the file to send.
     :param chunked: leave out ``Content-Length``.
-    :param cut: where to stop too early.
-    :raises HangUp: when sent, if the ``cut`` is not a clean one.
+    :param cut: where to stop too early; None to send the whole file.
+    :raises HangUp: while it is sent, if ``cut`` is not a clean one.
     """
 
     media_type = "text/csv"

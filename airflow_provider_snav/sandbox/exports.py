@@ -1,4 +1,4 @@
-"""The endpoints of the two kinds of export jobs, and the rules for what may be exported."""
+"""The endpoints of the two kinds of export jobs, and the rules for windows and access."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def analytics_job_status(backend: Backend, call: ReceivedRequest, job_id: str) -
 def create_crm_job(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``POST /crmDataValidationExportJobs?crmInstanceId=…`` (crm-data-validation-export).
 
-    The documents do not say what a missing ``exportStartAt`` means; here, as in the sample, 30 days back.
+    The documents do not say what a missing ``exportStartAt`` means. Here the export starts 30 days before
+    now, as in the document's sample.
     """
     crm_instance = _crm_instance(backend, call)
     now = backend.clock.now()
@@ -104,7 +105,7 @@ def _job_answer(backend: Backend, fields: dict[str, object]) -> Response:
 
 
 def _check_window(start_at: int, end_at: int, now: int) -> None:
-    """The four criteria of sales-analytics-export-jobs; two years are read as 730 days."""
+    """Check the four criteria of sales-analytics-export-jobs; two years are 730 days."""
     if start_at >= end_at:
         raise bad_request("startAt cannot be larger than or equal to endAt")
     if end_at - start_at < MIN_WINDOW_MS:
@@ -130,7 +131,7 @@ def _crm_instance(backend: Backend, call: ReceivedRequest) -> str:
 
 
 def _urn(raw: str, parameter: str, form: re.Pattern[str]) -> str:
-    """A URN in a query. One that was encoded twice still is no URN after decoding it once."""
+    """Decode a URN of a query once. A URN that was encoded twice does not match ``form`` then."""
     urn = decode(raw, parameter)
     if not form.fullmatch(urn):
         raise invalid(parameter)

@@ -1,7 +1,7 @@
-"""What can go wrong between a client and Sales Navigator, to be ordered by a test.
+"""Faults that a test can add: errors between a client and Sales Navigator.
 
-A fault waits in the sandbox's queue for the first call of its kind on which it can bite, bites
-``times`` times, and is gone. Faults of one sort bite in the order they were given::
+A fault waits in the sandbox's queue for the first call of its kind to which it applies. It is applied
+``times`` times and then removed. Faults of one class are applied in the order in which they were added::
 
     sandbox.fault("status", http_error(503), times=2)
     sandbox.fault("download", Cut(after_bytes=1000))
@@ -23,7 +23,7 @@ from airflow_provider_snav.sandbox.restli import RestliError
 
 
 class CallKind(StrEnum):
-    """What a request is about; ``UNKNOWN`` is any path the documents do not know."""
+    """The kind of a request; ``UNKNOWN`` is any path that is not in the documents."""
 
     CONTRACTS = "contracts"
     CREATE = "create"
@@ -39,7 +39,7 @@ class CallKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """This is answered, and the call never reaches Sales Navigator."""
+    """The client gets this answer, and the call has no effect."""
 
     status: int
     body: bytes = b""
@@ -53,12 +53,12 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class LoseAnswer:
-    """The call takes effect (a job is created), then the connection is reset before any answer."""
+    """The call has its effect (a job is created), then the connection is reset before any answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Nothing is heard for this long; then all goes on as if nothing had been."""
+    """The answer comes later by this time."""
 
     by: timedelta
 
@@ -67,8 +67,8 @@ class Delay:
 class Cut:
     """A download stops after this many bytes.
 
-    The connection is closed although more was announced; or, ``cleanly``, the answer ends as if
-    that were all, and only ``rowCount`` can tell.
+    The connection is closed although more bytes were announced. With ``cleanly``, the answer ends as if the
+    file were complete, and only ``rowCount`` shows the error.
     """
 
     after_bytes: int
@@ -77,9 +77,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Gzipped:
-    """A download comes with ``Content-Encoding: gzip``, as from a proxy that compresses what passes.
+    """A download has ``Content-Encoding: gzip``, as from a proxy that compresses answers.
 
-    :param lost_bytes: so many are missing at the end, and the answer ends as if that were all.
+    :param lost_bytes: how many bytes are missing at the end; the answer ends as if it were complete.
     """
 
     lost_bytes: int = 0
@@ -87,7 +87,11 @@ class Gzipped:
 
 @dataclass(frozen=True, slots=True)
 class Zeroed:
-    """A download has NUL bytes in the place of some of its own, as a disk may return them after a crash."""
+    """A download has NUL bytes instead of some of its bytes, as a disk may return after a crash.
+
+    :param first_byte: the offset of the first NUL byte.
+    :param count: the number of NUL bytes.
+    """
 
     first_byte: int = 1000
     count: int = 512
@@ -97,8 +101,9 @@ class Zeroed:
 class Redirect:
     """A download answers 302.
 
-    Without ``to`` it leads to this sandbox under its other name, ``localhost``, to an address unknown to the
-    documents that serves the file without Authorization and answers 400 to a client that sends its token.
+    :param to: the target. By default it is an address of this sandbox under its other name, ``localhost``.
+        That address is not in the documents. It sends the file without Authorization, and answers 400 if the
+        client sends its token.
     """
 
     to: str | None = None
@@ -106,21 +111,21 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class WrongRowCount:
-    """A status says this many rows more than the file has."""
+    """The ``rowCount`` of a status is larger by this number than the rows of the file."""
 
     by: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class StatusFields:
-    """A status has these fields in place of its own, for instance ``StatusFields({"downloadUrl": None})``."""
+    """A status has these fields instead of its own, for example ``StatusFields({"downloadUrl": None})``."""
 
     fields: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiredUrl:
-    """The download URLs of a status have expired the moment they are seen."""
+    """The download URLs of a status are already expired when the client gets them."""
 
 
 Fault = (
@@ -142,16 +147,16 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def http_error(status: int, message: str | None = None, *, service_error_code: int | None = None) -> Answer:
-    """An error with Rest.li's body, for instance ``http_error(401, service_error_code=65601)``."""
+    """An error with Rest.li's body, for example ``http_error(401, service_error_code=65601)``."""
     known = HTTPStatus(status)
     body = RestliError(known, message or known.phrase, service_error_code).body()
     return Answer(status, json.dumps(body).encode(), {"X-RestLi-Error-Response": "true", **_JSON})
 
 
 def gateway_error(status: int, message: str | None = None) -> Answer:
-    """An error of a gateway on the way, without anything that would make it LinkedIn's.
+    """An error of a gateway, without the marks of LinkedIn's own errors. For a page: :func:`html_page`.
 
-    :param message: the only field of a JSON body; None for an empty body. A page is :func:`html_page`.
+    :param message: the only field of a JSON body; None for an empty body.
     """
     if message is None:
         return Answer(status)
@@ -159,9 +164,9 @@ def gateway_error(status: int, message: str | None = None) -> Answer:
 
 
 def html_page(status: int = 502, *, blank_lines: int = 0) -> Answer:
-    """An error page of the edge, neither Rest.li nor JSON, for instance ``html_page(403)`` of a firewall.
+    """An HTML error page, for example ``html_page(403)`` as from a firewall.
 
-    :param blank_lines: so many stand before the page, as templates may leave them.
+    :param blank_lines: the number of blank lines before the page, as templates may produce them.
     """
     page = f"<!DOCTYPE html><html><body><h1>{status} {HTTPStatus(status).phrase}</h1></body></html>"
     return Answer(
@@ -170,12 +175,12 @@ def html_page(status: int = 502, *, blank_lines: int = 0) -> Answer:
 
 
 def sentence(text: str = "Service temporarily unavailable\n", status: int = 200) -> Answer:
-    """A line of text in the place of an answer, as some gateways send it, even with status 200."""
+    """A line of text as the answer. Some gateways send this, even with status 200."""
     return Answer(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
 
 def garbage_json(status: int = 200) -> Answer:
-    """An answer that says it is JSON and stops in the middle."""
+    """An answer with the content type of JSON whose body ends in the middle."""
     return Answer(status, b'{"value":{"id":', dict(_JSON))
 
 
@@ -183,7 +188,7 @@ def throttled(*, retry_after: int | None = None, daily: bool = False) -> Answer:
     """A 429 (error-handling, rate-limits).
 
     :param retry_after: seconds for the ``Retry-After`` header, which LinkedIn does not document.
-    :param daily: the budget of the day is spent; there is no use in trying before midnight UTC.
+    :param daily: the limit of the day is reached; it resets at midnight UTC.
     """
     limit = "throttle APPLICATION_AND_MEMBER DAY limit" if daily else "throttle limit"
     body: dict[str, object] = {
@@ -204,7 +209,7 @@ class _Waiting:
 
 
 class FaultQueue:
-    """The faults that have not bitten yet. Thread-safe."""
+    """The faults that were not applied yet. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -212,7 +217,7 @@ class FaultQueue:
 
     def add(self, kind: CallKind | None, fault: Fault, times: int | None) -> None:
         if times is not None and times < 1:
-            raise ValueError(f"A fault bites at least once, not {times} times")
+            raise ValueError(f"A fault must be applied at least once, not {times} times")
         with self._lock:
             self._waiting.append(_Waiting(kind, fault, times))
 
@@ -221,7 +226,7 @@ class FaultQueue:
             self._waiting.clear()
 
     def take(self, kind: CallKind, *sorts: type[F]) -> F | None:
-        """The first fault of these sorts for a call of this kind, counted as having bitten."""
+        """The first fault of these classes for a call of this kind; counts one application of it."""
         with self._lock:
             for waiting in self._waiting:
                 if waiting.kind in (kind, None) and isinstance(waiting.fault, sorts):

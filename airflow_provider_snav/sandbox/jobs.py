@@ -1,4 +1,4 @@
-"""Export jobs and the download URLs they hand out."""
+"""Export jobs and their download URLs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_AGE_MS = 2 * 365 * DAY_MS
 class Job:
     """One export job. All times are epoch ms; the window is closed.
 
-    ``urn`` is the contract, or the CRM instance. ``script`` is what `Sandbox.script_statuses` gave it.
+    ``urn`` is the contract or the CRM instance. ``script`` has the statuses from `Sandbox.script_statuses`.
     """
 
     job_id: int
@@ -41,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a download URL stands for, and until when (epoch ms)."""
+    """The file behind a download URL, and the end of the URL (epoch ms)."""
 
     action: Action
     file: CsvFile
@@ -82,9 +82,9 @@ class JobStore:
             return job
 
     def poll(self, job_id: str, urn: str, *, crm: bool) -> tuple[Job, str]:
-        """The job and the status it has now; a scripted job takes one step.
+        """The job and its present status. A scripted job moves to its next status.
 
-        :raises RestliError: 404 for an id that never was, has expired, or belongs to another ``urn``.
+        :raises RestliError: 404 if the id does not exist, has expired, or belongs to another ``urn``.
         """
         with self._lock:
             job = self._jobs.get(int(job_id)) if job_id.isascii() and job_id.isdigit() else None
@@ -102,12 +102,12 @@ class JobStore:
             return job, status
 
     def files(self, job: Job) -> tuple[CsvFile, ...]:
-        """The files of a job; no row is older than two years, however early a CRM export starts."""
+        """The files of a job. Rows older than two years are left out, even if a CRM export starts earlier."""
         return files(
             job.action,
             job.urn,
             max(job.start_at, job.created_at - MAX_AGE_MS),
-            min(job.end_at, job.created_at),  # what happens later is in no export
+            min(job.end_at, job.created_at),  # no export has rows later than its creation
             rows_per_part=self._settings.rows_per_part,
             bulk_bytes=self._settings.bulk_bytes,
             bulk_text=self._settings.bulk_text,
@@ -122,10 +122,11 @@ class JobStore:
         return leases
 
     def leased(self, token: str) -> Lease:
-        """What a token of a download URL stands for.
+        """The lease of a download URL.
 
-        :raises RestliError: 404 for a URL that never was, 401 for one that has expired
-            (exporting-user-activity, note 2).
+        :param token: the token in the URL.
+        :raises RestliError: 404 if the URL does not exist, 401 if it has expired (exporting-user-activity,
+            note 2).
         """
         with self._lock:
             lease = self._leases.get(token)
@@ -144,7 +145,7 @@ class JobStore:
         return COMPLETED if processed_ms >= self._takes_ms(job) else PROCESSING
 
     def _begins_at(self, job: Job) -> float:
-        """When the job's turn comes: at once, or when the contract's earlier jobs have ended."""
+        """When processing of the job begins (epoch ms): at once, or after the contract's earlier jobs."""
         if job.action is Action.CRM_VALIDATION or not self._settings.one_export_at_a_time:
             return job.created_at
         free_at = 0.0

@@ -31,7 +31,7 @@ AUTHORIZATION_PATH = "/oauth/v2/authorization"
 _SECOND = timedelta(seconds=1)
 _CODE_TTL = timedelta(minutes=30)
 _REFRESH_TOKEN_TTL = timedelta(days=365)
-# LinkedIn has one sentence for whatever is wrong with a code.
+# LinkedIn has one message for every error of a code.
 _WRONG_CODE = (
     "Unable to retrieve access token: appid/redirect uri/code verifier does not match authorization code."
     " Or authorization code expired. Or external member binding exists"
@@ -43,7 +43,7 @@ _PAGE = """<!DOCTYPE html>
 
 
 class OAuthError(Exception):
-    """A refusal, answered with OAuth's error body, not Rest.li's."""
+    """An error that is answered with OAuth's error body, not Rest.li's."""
 
     def __init__(self, status: HTTPStatus, error: str, description: str) -> None:
         super().__init__(description)
@@ -55,7 +55,7 @@ class OAuthError(Exception):
 
 
 class ConsentError(Exception):
-    """A refusal shown to the person in front of the browser, who is not sent back to the application."""
+    """An error that is shown in the browser, which is not redirected to the application."""
 
     def answer(self) -> Response:
         body = f"<h1>This request cannot be answered</h1><p>{escape(str(self))}</p>"
@@ -64,14 +64,14 @@ class ConsentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Consent:
-    """What one authorization request asks the member for."""
+    """One authorization request: the redirect address, the state and the requested scopes."""
 
     redirect_uri: str
     state: str
     scopes: frozenset[Scope]
 
     def sent_back(self, **parameters: str) -> Response:
-        """To the application, with the answer in the query."""
+        """A redirect to the application, with the answer in the query."""
         mark = "&" if "?" in self.redirect_uri else "?"
         where = f"{self.redirect_uri}{mark}{urlencode({**parameters, 'state': self.state})}"
         return Response(status_code=HTTPStatus.FOUND, headers={"Location": where})
@@ -95,7 +95,7 @@ class OAuth:
         self._consented = MEMBER_SCOPES
 
     def restore(self) -> None:
-        """Forget codes; the member consents to all scopes of a member."""
+        """Delete all codes. The member has consented to all member scopes again."""
         with self._lock:
             self._codes.clear()
             self._consented = MEMBER_SCOPES
@@ -103,7 +103,8 @@ class OAuth:
     def ask(self, call: ReceivedRequest) -> Response:
         """``GET /oauth/v2/authorization``: the page on which the member allows or denies.
 
-        :raises ConsentError: the request names no application, or an address that is not registered.
+        :raises ConsentError: the application or the redirect address is not registered, or a parameter is
+            missing.
         """
         consent = self._consent(call)
         if isinstance(consent, Response):
@@ -120,7 +121,7 @@ class OAuth:
         return HTMLResponse(_PAGE.format(body=body))
 
     def decide(self, call: ReceivedRequest) -> Response:
-        """``POST /oauth/v2/authorization``: a button of that page; how LinkedIn's own works is unknown."""
+        """``POST /oauth/v2/authorization``: a button of that page. LinkedIn documents no such request."""
         consent = self._consent(call)
         if isinstance(consent, Response):
             return consent
@@ -136,7 +137,8 @@ class OAuth:
     def exchange(self, call: ReceivedRequest) -> Response:
         """``POST /oauth/v2/accessToken``.
 
-        :raises OAuthError: with the documented status and error of whatever is wrong.
+        :raises OAuthError: a parameter, the client or the code is wrong; with the documented status and
+            error.
         """
         form = _form(call)
         self._check_client(form)
@@ -152,8 +154,8 @@ class OAuth:
     def introspect(self, call: ReceivedRequest) -> Response:
         """``POST /oauth/v2/introspectToken``.
 
-        :raises OAuthError: 400 for an unknown client id or token, 401 for a wrong secret; LinkedIn documents
-            these statuses and not the body.
+        :raises OAuthError: 400 for an unknown client id or token, 401 for a wrong secret. LinkedIn documents
+            these statuses, but not the body.
         """
         form, client = _form(call), self._tokens.client
         if form.get("client_id") != client.client_id:
@@ -179,7 +181,7 @@ class OAuth:
         )
 
     def _consent(self, call: ReceivedRequest) -> _Consent | Response:
-        """What is asked for, or the answer the application gets at once."""
+        """The request; or the redirect with an error, if the application gets one without the page."""
         pairs = parse_qsl(call.query, keep_blank_values=True)
         asked = dict(pairs)
         for name in ("response_type", "client_id", "redirect_uri", "state", "scope"):
@@ -213,7 +215,7 @@ class OAuth:
 
     def _application_token(self) -> dict[str, object]:
         ttl = self._settings.application_token_ttl
-        # The sample of client-credentials-flow shows the lifetime of this token, and of no other, as text.
+        # Only the sample of client-credentials-flow shows the lifetime of a token as text.
         token = self._tokens.issue(APPLICATION_SCOPES, ttl)
         return {"access_token": token, "expires_in": str(ttl // _SECOND)}
 

@@ -1,7 +1,7 @@
-"""The pytest fixture ``snav_sandbox``: a fresh sandbox for one test.
+"""The pytest fixture ``snav_sandbox``: a new sandbox for one test.
 
-pytest loads this module wherever the package is installed, so until the fixture is used it
-imports nothing but pytest and the standard library.
+pytest loads this module everywhere the package is installed. So it imports only pytest and the standard
+library until the fixture is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SPEED = 12_000
 
 @pytest.fixture
 def snav_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A Sales Navigator of this test's own, to which the connection ``snav_default`` leads."""
+    """A new sandbox for this test. The connection ``snav_default`` leads to it."""
     try:
         from airflow_provider_snav.sandbox.server import Sandbox
     except ModuleNotFoundError as missing:

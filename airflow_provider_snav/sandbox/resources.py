@@ -1,4 +1,4 @@
-"""The endpoints beside the export jobs: contracts, sales access tokens, profile associations."""
+"""The endpoints for contracts, sales access tokens and profile associations."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def contracts(backend: Backend, call: ReceivedRequest, _: str) -> Response:
 def sales_access_tokens(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``GET /salesAccessTokens?q=viewerAndDeveloperApp`` (sales-access-tokens).
 
-    ``expiryTime`` is in seconds, alone among the times of this API.
+    ``expiryTime`` is in epoch seconds; all other times of this API are in milliseconds.
     """
     _check_finder(call.parameters("q")["q"], "viewerAndDeveloperApp")
     token = backend.tokens.issue(frozenset({Scope.DISPLAY}), _SALES_TOKEN_TTL)
@@ -68,8 +68,8 @@ def sales_access_tokens(backend: Backend, call: ReceivedRequest, _: str) -> Resp
 def association(backend: Backend, call: ReceivedRequest, raw_key: str) -> Response:
     """``GET /salesNavigatorProfileAssociations/(instanceId:…,partner:…,recordId:…)``.
 
-    Every record has a match, but one whose ``recordId`` begins with ``no-match``, ``absent`` or
-    ``failing``: the batch answers these in the three ways Rest.li allows.
+    Every record has a match, except if its ``recordId`` begins with ``no-match``, ``absent`` or ``failing``.
+    For these the batch gives the three answers that Rest.li allows.
     """
     call.parameters()
     found = _lookup(_key(decode_map(raw_key, "key")))
@@ -81,8 +81,8 @@ def association(backend: Backend, call: ReceivedRequest, raw_key: str) -> Respon
 def batch_associations(backend: Backend, call: ReceivedRequest, _: str) -> Response:
     """``GET /salesNavigatorProfileAssociations?ids=List((…),(…))``.
 
-    A key of the answer has its fields in another order than asked, as the example in the
-    "Rest.li 2.0 spec" does: keys are to be compared as values.
+    A key of the answer has its fields in another order than in the request, as in the example of the
+    "Rest.li 2.0 spec". So a client must compare keys as values, not as text.
     """
     results: dict[str, object] = {}
     errors: dict[str, object] = {}

@@ -1,8 +1,9 @@
-"""Rest.li 2.0 as a strict server reads it: the raw request, never a decoded one.
+"""Strict decoding of Rest.li 2.0 from the raw request.
 
-Most HTTP libraries decode an address before anyone sees it, and with that go the mistakes this
-module exists to find: a value encoded twice, or not at all, or structure that was encoded.
-The rules are those of the "Rest.li 2.0 spec" and of LinkedIn's page on the protocol version.
+Most HTTP libraries decode a URL before the application gets it. This hides the mistakes that this module must
+find: a value that was encoded twice or not at all, or structure that was encoded. The rules come from the
+"Rest.li 2.0 spec" (https://linkedin.github.io/rest.li/spec/protocol) and from LinkedIn's page on the protocol
+version.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _STRUCTURE = re.compile(r"[%,():']")
 
 
 class RestliError(Exception):
-    """A refusal, answered with Rest.li's error body."""
+    """An error that is answered with Rest.li's error body."""
 
     def __init__(self, status: HTTPStatus, message: str, service_error_code: int | None = None) -> None:
         super().__init__(message)
@@ -53,20 +54,20 @@ def bad_request(message: str) -> RestliError:
 
 
 def invalid(parameter: str) -> RestliError:
-    """The 400 of github.com/linkedin/rest.li/issues/527, for whatever is not encoded as it must be."""
+    """A 400 for a wrong encoding, with the message of github.com/linkedin/rest.li/issues/527."""
     return bad_request(f"Parameter '{parameter}' is invalid")
 
 
 def request_ids() -> dict[str, str]:
-    """The three headers LinkedIn's support asks for."""
+    """The three headers that LinkedIn's support needs."""
     return {"x-li-uuid": uuid4().hex, "x-li-request-id": uuid4().hex[:16].upper(), "x-li-fabric": "sandbox"}
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request, raw: percent-encoding is as it came, header names are in lower case.
+    """One raw request: percent-encoding is unchanged, header names are in lower case.
 
-    Query, headers and body may hold secrets and are left out of ``repr``.
+    Query, headers and body may contain secrets, so they are left out of ``repr``.
     """
 
     method: str
@@ -77,7 +78,7 @@ class ReceivedRequest:
     client: tuple[str, int] = field(repr=False)
 
     def header(self, name: str) -> str | None:
-        """The header's value, or None if it is missing or came more than once."""
+        """The header's value; None if the header is missing or is there more than once."""
         values = self.headers.get(name, ())
         return values[0] if len(values) == 1 else None
 
@@ -85,7 +86,12 @@ class ReceivedRequest:
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
     def parameters(self, *names: str, optional: tuple[str, ...] = ()) -> dict[str, str]:
-        """The query's raw values: each of ``names``, any of ``optional``, nothing else, none twice."""
+        """The raw values of the query.
+
+        :param names: required parameters.
+        :param optional: allowed parameters.
+        :raises RestliError: 400 if one is missing, unknown, or there twice.
+        """
         found: dict[str, str] = {}
         for pair in filter(None, self.query.split("&")):
             name, _, value = pair.partition("=")
@@ -98,7 +104,7 @@ class ReceivedRequest:
         return found
 
     def json(self, **types: type) -> dict[str, object]:
-        """The body: a JSON object of the fields named in ``types``, each of its type, some maybe missing."""
+        """The body, a JSON object. Every field must be in ``types`` with its type; fields may be missing."""
         if self.content_type() != "application/json":
             raise RestliError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json")
         try:
@@ -115,7 +121,7 @@ class ReceivedRequest:
 
 
 def check_size(call: ReceivedRequest) -> None:
-    """The limits of LinkedIn's page on query tunnelling (414), and a POST of unknown length (411)."""
+    """Check the limits of LinkedIn's page on query tunnelling (414), and that a POST has a length (411)."""
     url = len(call.path) + 1 + len(call.query)
     headers = sum(len(name) + len(value) for name, values in call.headers.items() for value in values)
     too_long = (
@@ -131,7 +137,7 @@ def check_size(call: ReceivedRequest) -> None:
 
 
 def untunnel(call: ReceivedRequest) -> ReceivedRequest:
-    """A GET whose query travelled in the body of a POST, as the GET it stands for."""
+    """Convert a POST with query tunnelling into the GET that it represents; return other calls unchanged."""
     if "x-http-method-override" not in call.headers:
         return call
     if call.method != "POST" or call.header("x-http-method-override") != "GET" or call.query:
@@ -144,13 +150,13 @@ def untunnel(call: ReceivedRequest) -> ReceivedRequest:
 
 
 def check_protocol(call: ReceivedRequest) -> None:
-    """Without this header LinkedIn reads a request as Rest.li 1.0 (protocol-version)."""
+    """Check the protocol header: without it LinkedIn reads a request as Rest.li 1.0 (protocol-version)."""
     if call.header("x-restli-protocol-version") != PROTOCOL_VERSION:
         raise bad_request("Header X-RestLi-Protocol-Version must be 2.0.0")
 
 
 def decode(raw: str, parameter: str) -> str:
-    """A value that was percent-encoded once, and entirely."""
+    """Decode a value that must be percent-encoded exactly once, in all characters that need it."""
     if raw == _EMPTY:
         return ""
     if not raw or not _VALUE.fullmatch(raw):
@@ -162,7 +168,7 @@ def decode(raw: str, parameter: str) -> str:
 
 
 def decode_map(raw: str, parameter: str) -> dict[str, str]:
-    """``(name:value,...)``: raw structure, encoded values."""
+    """Decode ``(name:value,...)``: the structure is raw, the values are encoded."""
     match = _MAP.fullmatch(raw)
     if match is None:
         raise invalid(parameter)
@@ -174,7 +180,7 @@ def decode_map(raw: str, parameter: str) -> dict[str, str]:
 
 
 def decode_list_of_maps(raw: str, parameter: str) -> list[dict[str, str]]:
-    """``List((name:value,...),...)``: raw structure, encoded values."""
+    """Decode ``List((name:value,...),...)``: the structure is raw, the values are encoded."""
     match = _LIST_OF_MAPS.fullmatch(raw)
     if match is None:
         raise invalid(parameter)
@@ -182,7 +188,7 @@ def decode_list_of_maps(raw: str, parameter: str) -> list[dict[str, str]]:
 
 
 def encode_map_reduced(values: Mapping[str, str]) -> str:
-    """A complex key as it stands in a response body: only what could be taken for structure is encoded."""
+    """A complex key in the form of a response body: only characters of the structure are encoded."""
 
     def reduced(value: str) -> str:
         return _STRUCTURE.sub(lambda found: quote(found[0], safe=""), value) or _EMPTY

@@ -1,4 +1,4 @@
-"""The sandbox as a server in a thread, and the handle a test has on it."""
+"""The sandbox as a server in a thread, and the object by which a test controls it."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Sandbox:
-    """A Sales Navigator on 127.0.0.1, for the length of a ``with`` block.
+    """A Sales Navigator on 127.0.0.1 that runs inside a ``with`` block.
 
-    A sandbox is entered once::
+    Enter a sandbox only once::
 
         with Sandbox(speed=10_000) as sandbox:
             sandbox.script_statuses("PROCESSING", "FAILED_DUE_TO_DATA_DELAY")
             sandbox.fault("status", http_error(503), times=2)
 
-    Everything here may be used from any thread.
+    Every method may be used from any thread.
 
-    :param port: where to listen; 0 takes a free port.
-    :param clock: where the real time comes from, in epoch seconds.
-    :param settings: fields of `SandboxSettings`; those not named keep their defaults.
-    :ivar base_url: the API's base, without a slash at the end.
+    :param port: the port to listen on; 0 chooses a free port.
+    :param clock: returns the real time in epoch seconds.
+    :param settings: fields of `SandboxSettings`; the others keep their defaults.
+    :ivar base_url: the API base, without a slash at the end.
     :ivar token_url: the OAuth token endpoint.
     :ivar authorization_url: the page on which the member consents.
-    :ivar introspection_url: where LinkedIn tells about a token.
-    :raises OSError: the port is taken.
-    :raises OverflowError: there is no such port.
-    :raises TypeError: there is no such setting.
+    :ivar introspection_url: the endpoint of token introspection.
+    :raises OSError: the port is already used.
+    :raises OverflowError: the port number does not exist.
+    :raises TypeError: a setting does not exist.
     """
 
     def __init__(self, port: int = 0, *, clock: Callable[[], float] = time.time, **settings: Any) -> None:
@@ -70,7 +70,7 @@ class Sandbox:
         self._thread.start()
         self._server.settled.wait()
         if not self._server.started:
-            raise RuntimeError("The sandbox could not start; its thread has said why")
+            raise RuntimeError("The sandbox could not start; the output of its thread says why")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,7 +79,7 @@ class Sandbox:
 
     @property
     def settings(self) -> SandboxSettings:
-        """Its fields may be changed while the sandbox runs."""
+        """The settings. You may change their fields while the sandbox runs."""
         return self._backend.settings
 
     @property
@@ -102,11 +102,11 @@ class Sandbox:
     def connection_json(
         self, *, access_token: bool = True, client_credentials: bool = True, refresh_token: bool = False
     ) -> str:
-        """An Airflow connection to this sandbox, as the text of an ``AIRFLOW_CONN_…`` variable.
+        """An Airflow connection to this sandbox, as the JSON text of an ``AIRFLOW_CONN_…`` variable.
 
-        :param access_token: carry the member token, and when it expires.
-        :param client_credentials: carry client id and secret, which mint application tokens.
-        :param refresh_token: carry the refresh token, which renews the member token.
+        :param access_token: include the member token and its end.
+        :param client_credentials: include client id and secret, with which application tokens are requested.
+        :param refresh_token: include the refresh token, with which the member token is renewed.
         """
         connection: dict[str, object] = {"conn_type": "snav", "host": self.base_url}
         extra = {"token_url": self.token_url, "download_hosts": f"{_OTHER_NAME}:{self.port}"}
@@ -121,7 +121,11 @@ class Sandbox:
         return json.dumps({**connection, "extra": extra})
 
     def issue_token(self, *scopes: Scope, ttl: timedelta = timedelta(days=60)) -> str:
-        """A new access token; without ``scopes``, a member's with all a member's scopes."""
+        """Issue a new access token.
+
+        :param scopes: its scopes; by default all scopes of a member.
+        :param ttl: its lifetime.
+        """
         return self._backend.tokens.issue(frozenset(scopes) or MEMBER_SCOPES, ttl)
 
     def revoke_token(self, token: str) -> None:
@@ -142,40 +146,42 @@ class Sandbox:
         return list(self.jobs.values())
 
     def files(self, job_id: int) -> tuple[CsvFile, ...]:
-        """The files a job exports: what should have landed."""
+        """The files of a job, which should have landed."""
         return self._backend.jobs.files(self.jobs[job_id])
 
     def script_statuses(self, *statuses: str, jobs: int = 1) -> None:
-        """The next ``jobs`` to be created answer these statuses, one a poll, and then stay with the last.
+        """Set the statuses of the next jobs: one for each poll. The last status stays.
 
-        Any text will do. What a job answers to its creation is not part of the script.
+        :param statuses: any texts. The answer to the creation of a job is not part of the script.
+        :param jobs: how many of the next jobs get these statuses.
+        :raises ValueError: there is no status.
         """
         if not statuses:
             raise ValueError("A script needs at least one status")
         self._backend.jobs.script(statuses, jobs)
 
     def fault(self, kind: CallKind | str | None, fault: Fault, *, times: int | None = 1) -> None:
-        """Let something go wrong; see `faults`.
+        """Add a fault; see `faults`.
 
-        :param kind: a `CallKind` or its value; None for a call of any kind.
-        :param fault: what goes wrong.
-        :param times: how often; None for always.
-        :raises ValueError: there is no such kind of call.
+        :param kind: a `CallKind` or its value; None for any call.
+        :param fault: the error to produce.
+        :param times: how many times; None for always.
+        :raises ValueError: the kind of call does not exist, or ``times`` is less than 1.
         """
         self._backend.faults.add(None if kind is None else CallKind(kind), fault, times)
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more: forget the faults that have not bitten yet."""
+        """Remove all faults that were not applied yet."""
         self._backend.faults.clear()
 
     def advance(self, by: timedelta) -> None:
-        """Put the sandbox's clock forward: tokens, URLs and jobs age, and "now" is later."""
+        """Move the sandbox's clock forward, for tokens, URLs, jobs and new windows."""
         self._clock.advance(by)
 
     def reset(self) -> None:
-        """Forget requests, jobs, scripts, faults and all tokens but ``access_token``, which is valid again.
+        """Delete requests, jobs, scripts, faults and all tokens. Only ``access_token`` is valid again.
 
-        SandboxSettings and clock stay as they are.
+        The settings and the clock do not change.
         """
         self._backend.reset()
 
@@ -187,9 +193,10 @@ class Sandbox:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, started and stopped at once: by itself it looks ten times a second whether to stop.
+    """uvicorn that starts and stops at once. The original checks only ten times a second whether to stop.
 
-    h11 and asyncio's own loop, whatever faster ones are installed: a sandbox behaves alike everywhere.
+    It always uses h11 and asyncio's own loop, even if faster ones are installed. So a sandbox behaves in the
+    same way everywhere.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -202,7 +209,7 @@ class _Server(uvicorn.Server):
             log_config=None,
             log_level="error",
             access_log=False,
-            # The application's own follows the sandbox's clock.
+            # The application sets the header itself, from the sandbox's clock.
             date_header=False,
             proxy_headers=False,
             server_header=False,
@@ -213,7 +220,7 @@ class _Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """From any thread: end as soon as possible."""
+        """End as soon as possible. May be called from any thread."""
         self.should_exit = True
         if self._loop:
             self._loop.call_soon_threadsafe(self._stopping.set)
@@ -221,7 +228,7 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.settled.set()
-        # Looks at should_exit once a second: a signal sets it without waking anybody.
+        # Check should_exit once a second, because a signal sets it without ending the wait.
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), timeout=1)
@@ -246,7 +253,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(port: int) -> socket.socket:
-    # With the protocol named, asyncio turns Nagle's algorithm off; else each answer comes 40 ms late.
+    # asyncio turns Nagle's algorithm off only if the protocol is given. Otherwise each answer is 40 ms late.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

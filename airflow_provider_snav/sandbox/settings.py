@@ -1,4 +1,4 @@
-"""What a sandbox can be told to be."""
+"""The settings of a sandbox."""
 
 from __future__ import annotations
 
@@ -29,35 +29,36 @@ DEFAULT_CRM_INSTANCES = ("urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-2
 
 @dataclass(kw_only=True, slots=True)
 class SandboxSettings:
-    """SandboxSettings of a sandbox. They are read at every call, so a test may change them on the way.
+    """The settings of a sandbox. They are read at every call, so a test may change them at any time.
 
-    :param speed: simulated seconds a job lives per real second. It hurries the processing of jobs and
-        nothing else: export windows, tokens and download URLs follow the real clock.
-    :param analytics_processing: simulated time an analytics job takes, once its turn has come; the documents
-        say up to half an hour.
-    :param crm_processing: the same for CRM data validation; the documents say up to two hours.
-    :param one_export_at_a_time: process the analytics jobs of a contract one after another, as LinkedIn does
-        (its FAQ on Analytics Services); False processes each job from its creation on.
-    :param job_ttl: age at which a job is forgotten: a week for CRM validation (crm-data-validation-export),
-        seven days for the files of an analytics job (the FAQ).
-    :param contracts: what ``salesContracts`` lists.
+    :param speed: simulated seconds of a job in one real second. Only the processing of jobs is faster: export
+        windows, tokens and download URLs follow the real clock.
+    :param analytics_processing: simulated time for processing an analytics job, without the queue. LinkedIn
+        documents up to half an hour.
+    :param crm_processing: the same for CRM data validation. LinkedIn documents up to two hours.
+    :param one_export_at_a_time: process the analytics jobs of a contract one after another, as LinkedIn
+        documents (FAQ on Analytics Services). False processes each job from its creation.
+    :param job_ttl: the age at which a job is deleted. LinkedIn documents a week for CRM validation
+        (crm-data-validation-export) and seven days for the files of an analytics job (the FAQ).
+    :param contracts: the contracts that ``salesContracts`` lists.
     :param crm_instances: URNs that may export CRM data validation; any other gets a 403.
     :param next_links: put a rel=next link into ``paging.links`` of ``salesContracts``.
-    :param enforce_scopes: False lets any valid token serve every call, whatever its family.
-    :param application_token_ttl: lifetime of a 2-legged token; LinkedIn's is 30 minutes.
-    :param member_token_ttl: lifetime of a 3-legged token; LinkedIn's is 60 days.
-    :param redirect_uris: addresses the application has registered; any other is refused, to the letter.
-    :param issue_refresh_tokens: give a refresh token with a member's first token. LinkedIn documents that for
-        its marketing partners only.
-    :param download_url_ttl: lifetime of a download URL; an hour, says the FAQ, and so do the samples.
+    :param enforce_scopes: False accepts any valid token for every call, from either family.
+    :param application_token_ttl: lifetime of a 2-legged token. LinkedIn documents 30 minutes.
+    :param member_token_ttl: lifetime of a 3-legged token. LinkedIn documents 60 days.
+    :param redirect_uris: the registered addresses of the application; a redirect address must be exactly
+        equal to one of them.
+    :param issue_refresh_tokens: give a refresh token with a member's first token. LinkedIn documents this
+        only for its marketing partners.
+    :param download_url_ttl: lifetime of a download URL. The FAQ documents one hour, as in the samples.
     :param chunked_downloads: stream files without a ``Content-Length``.
-    :param rows_per_part: rows of one CRM file; a bigger export comes in several files.
-    :param bulk_bytes: when not 0, every file is padded to at least this many bytes, see `data.CsvFile`.
-    :param bulk_text: what the added rows hold in a column of free text, before a number.
-    :param clamp_crm_start: begin a CRM export 30 days back at most, as the sample of
-        crm-data-validation-export suggests.
-    :param next_export_repeats_start: answer ``nextExportStartAt`` equal to ``exportStartAt``, as in that
-        same sample, instead of ``exportEndAt``.
+    :param rows_per_part: rows of one CRM file; a larger export has several files.
+    :param bulk_bytes: if not 0, every file is padded to at least this number of bytes, see `data.CsvFile`.
+    :param bulk_text: the text of the added rows in a column of free text; a number follows it.
+    :param clamp_crm_start: start a CRM export at most 30 days before its creation, as in the sample of
+        crm-data-validation-export.
+    :param next_export_repeats_start: answer ``nextExportStartAt`` equal to ``exportStartAt``, as in the same
+        sample, instead of ``exportEndAt``.
     """
 
     speed: float = 400.0

@@ -1,4 +1,4 @@
-"""Who may call what: the two token families of Sales Navigator."""
+"""The two token families of Sales Navigator, and the calls that their scopes allow."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from airflow_provider_snav.sandbox.settings import SandboxSettings
 
 
 def opaque() -> str:
-    """A token as long as LinkedIn's, so that whatever is too narrow for one shows."""
+    """A token as long as LinkedIn's, so that tests find fields that are too short for it."""
     return "AQ" + secrets.token_urlsafe(370)
 
 
 class Scope(StrEnum):
-    """What a token is good for (getting-access): two scopes of a member, two of an application."""
+    """The scopes of tokens (getting-access): two of a member, two of an application."""
 
     ANALYTICS = "r_sales_nav_analytics"
     DISPLAY = "r_sales_nav_display"
@@ -34,7 +34,7 @@ APPLICATION_SCOPES = frozenset({Scope.VALIDATION, Scope.PROFILES})
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """What one access token allows, from when until when (epoch ms)."""
+    """One access token: its scopes, its beginning and its end (epoch ms)."""
 
     scopes: frozenset[Scope]
     issued_at: int
@@ -43,17 +43,17 @@ class IssuedToken:
 
     @property
     def is_member(self) -> bool:
-        """Whether a member stands behind it (3-legged), not the application alone (2-legged)."""
+        """Whether it is a member token (3-legged); otherwise it is an application token (2-legged)."""
         return bool(self.scopes & MEMBER_SCOPES)
 
     def status(self, now: int) -> str:
-        """LinkedIn's word for it (token-introspection)."""
+        """LinkedIn's status of the token (token-introspection)."""
         return "revoked" if self.revoked else "expired" if self.expires_at <= now else "active"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The one OAuth application a sandbox knows, with the refresh token of its one member."""
+    """The only OAuth application of a sandbox, with the refresh token of its only member."""
 
     client_id: str = field(default_factory=lambda: f"snav{secrets.token_hex(5)}")
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
@@ -73,7 +73,7 @@ class TokenStore:
         self.restore()
 
     def restore(self) -> None:
-        """Only the member token the sandbox was born with is valid, and fresh."""
+        """Make the first member token of the sandbox valid again, and delete all others."""
         with self._lock:
             self._grants = {self.access_token: self._grant(MEMBER_SCOPES, self._settings.member_token_ttl)}
 
@@ -95,12 +95,12 @@ class TokenStore:
                     self._grants[token] = replace(grant, revoked=True)
 
     def find(self, token: str) -> IssuedToken | None:
-        """The grant behind a token, None for one that was never issued."""
+        """The record of a token; None if it was never issued."""
         with self._lock:
             return self._grants.get(token)
 
     def expiry(self, token: str) -> datetime:
-        """When a token that was issued ends, or has ended."""
+        """The end of an issued token, in the future or the past."""
         with self._lock:
             return datetime.fromtimestamp(self._grants[token].expires_at // 1000, UTC)
 
@@ -125,9 +125,9 @@ class TokenStore:
         return grant
 
     def authorize(self, call: ReceivedRequest, scope: Scope) -> None:
-        """Let a call through whose token has this scope.
+        """Check that the token of a call has this scope.
 
-        :raises RestliError: 401 without a valid token, 403 with one that lacks the scope.
+        :raises RestliError: 401 without a valid token, 403 if the token lacks the scope.
         """
         grant = self.authenticate(call)
         if self._settings.enforce_scopes and scope not in grant.scopes:

@@ -1,7 +1,8 @@
-"""Fails on purpose: what the last message of a failed task looks like.
+"""This DAG fails on purpose, to show the last message of a failed task.
 
 The member has no reporting access to this contract, so LinkedIn refuses the export. Read the end of the log
-of the task `export`: what happened, what became of the export, what a retry would do, and where to read on.
+of the task `export`. It says what happened, what became of the export, what a retry does, and where to read
+more.
 """
 
 from __future__ import annotations
