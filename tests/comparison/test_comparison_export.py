@@ -15,7 +15,7 @@ MILLISECOND = 1
 
 @row(
     "LinkedIn takes half an hour",
-    by_hand="each poll starts the task anew; a sensor with a `response_check` does not defer",
+    by_hand="each poll starts the task again; a sensor with a `response_check` does not defer",
     with_the_provider="deferred, holds no worker",
 )
 def test_a_long_wait_holds_no_worker(both: Both) -> None:
@@ -30,8 +30,8 @@ def test_a_long_wait_holds_no_worker(both: Both) -> None:
 
 @row(
     "A poll is answered 503, another not at all",
-    by_hand="polls on after a 503 its allow-list names; a broken connection costs one of the task's retries",
-    with_the_provider="polls on until the deadline",
+    by_hand="continues after a 503 in its allow-list; a broken connection uses up one of the task's retries",
+    with_the_provider="continues to poll until the deadline",
 )
 def test_polls_that_fail_cost_no_retry(both: Both) -> None:
     def arrange(sandbox: Sandbox) -> None:
@@ -49,7 +49,7 @@ def test_polls_that_fail_cost_no_retry(both: Both) -> None:
 @row(
     "The access token has expired",
     by_hand="fails; every retry sends the same token",
-    with_the_provider="renews it, if the connection has a refresh token, and goes on",
+    with_the_provider="renews it, if the connection has a refresh token, and continues",
 )
 def test_an_expired_token_is_renewed(both: Both) -> None:
     by_hand, ours = both(lambda sandbox: sandbox.revoke_token(sandbox.access_token))
@@ -62,8 +62,8 @@ def test_an_expired_token_is_renewed(both: Both) -> None:
 
 @row(
     "The calls of the day are used up (429)",
-    by_hand="polls on all the same",
-    with_the_provider="fails at once, says when the budget resets; a later retry goes on with the job",
+    by_hand="continues to poll",
+    with_the_provider="fails at once, says when the budget resets; a later retry continues with the job",
 )
 def test_a_daily_limit_ends_the_wait(both: Both) -> None:
     by_hand, ours = both(lambda sandbox: sandbox.fault("status", throttled(daily=True), times=10))
@@ -109,8 +109,8 @@ def test_late_data_is_asked_for_again(both: Both) -> None:
 
 @row(
     "`FAILED_DUE_TO_EXCEEDED_FILE_SIZE_ERROR`",
-    by_hand="fails; a cleared run asks for the same interval again",
-    with_the_provider="halves the window and goes on",
+    by_hand="fails; a cleared run requests the same interval again",
+    with_the_provider="halves the window and continues",
 )
 def test_a_file_too_large_is_split(both: Both) -> None:
     def too_large(sandbox: Sandbox) -> None:
@@ -142,7 +142,7 @@ def test_a_long_interval_becomes_several_jobs(both: Both) -> None:
 @row(
     "Airflow 3's plain `@daily`, an empty interval",
     by_hand="LinkedIn's 400, at every retry",
-    with_the_provider="fails before any call, names the ways out, is not retried",
+    with_the_provider="fails before any call, says how to fix it, is not retried",
 )
 def test_an_empty_interval_fails_before_any_call(both: Both) -> None:
     by_hand, ours = both(nothing, schedule="_plain_daily")
@@ -154,8 +154,8 @@ def test_an_empty_interval_fails_before_any_call(both: Both) -> None:
 
 @row(
     "One interval follows another",
-    by_hand="both have the millisecond between them, and its rows",
-    with_the_provider="neither overlap nor leave a gap",
+    by_hand="both contain the millisecond between them, and its rows",
+    with_the_provider="they have no overlap and no gap",
 )
 def test_neighbouring_intervals_share_nothing(both: Both) -> None:
     by_hand, ours = both(nothing)

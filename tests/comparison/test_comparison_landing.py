@@ -31,7 +31,7 @@ MIB = 1024**2
 @row(
     "The download URL expires before it is used",
     by_hand="fails; every retry sends the same URL",
-    with_the_provider="asks for a new one",
+    with_the_provider="requests a new one",
 )
 @row(
     "Where the download URL can be read",
@@ -53,8 +53,8 @@ def test_an_expired_url_is_renewed_and_shown_nowhere(both: Both) -> None:
 
 
 @row(
-    "The download breaks off",
-    by_hand="a part of it lies under the final name; the file of an earlier run is gone",
+    "The download is cut off",
+    by_hand="a part of it has the final name; the file of an earlier run is gone",
     with_the_provider="nothing appears; the file of an earlier run stays",
 )
 def test_a_download_that_breaks_off_leaves_what_was_there(
@@ -78,8 +78,8 @@ def test_a_download_that_breaks_off_leaves_what_was_there(
 
 @row(
     "The download ends early and looks complete",
-    by_hand="the short file lands, the run is green",
-    with_the_provider="nothing appears: the rows are not LinkedIn's `rowCount`",
+    by_hand="the short file lands, the run succeeds",
+    with_the_provider="nothing appears, because the rows differ from LinkedIn's `rowCount`",
 )
 def test_a_download_that_ends_early_is_not_published(both: Both) -> None:
     by_hand, ours = both(

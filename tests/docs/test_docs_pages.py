@@ -98,7 +98,7 @@ def test_each_row_about_crashes_names_a_test_that_exists() -> None:
         for name in re.findall(r"^def (test_\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)
     }
     text = (DOCS / "crashes.md").read_text(encoding="utf-8")
-    tables = text.partition("## While exporting")[2].partition("## By what a task")[0]
+    tables = text.partition("## While exporting")[2].partition("## How a task")[0]
     rows = re.findall(r"^\| (?!moment)(\w.*) \|$", tables, re.MULTILINE)
     named = [re.fullmatch(r".*\| `(\w+)`", row) for row in rows]
     assert len(rows) > 20
