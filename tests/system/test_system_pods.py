@@ -45,7 +45,9 @@ def test_a_pod_is_as_poor_as_it_should_be(tmp_path: Path) -> None:
     assert [line.strip() for line in said] == ["nobody", "no home", "16", "read-only", ""]
 
 
-@pytest.mark.parametrize("size", [64 * MIB, pytest.param(2048 * MIB, marks=pytest.mark.scale)])
+@pytest.mark.parametrize(
+    "size", [64 * MIB, pytest.param(2048 * MIB, marks=(pytest.mark.scale, pytest.mark.timeout(1200)))]
+)
 def test_an_export_and_its_landing_on_s3_fit_into_pods(
     airflow: Deployment, s3: str, linkedin: LinkedIn, size: int
 ) -> None:
@@ -53,7 +55,7 @@ def test_an_export_and_its_landing_on_s3_fit_into_pods(
     linkedin.sandbox.settings.bulk_bytes = size
     lake = s3_lake(s3, airflow, linkedin.folder.name)
     run = linkedin.export("export_in_pods", lake=str(lake.folder))
-    assert run.wait_for_state("land", "success")["try_number"] == 1
+    assert run.wait_for_state("land", "success", timeout=600)["try_number"] == 1
     [job] = linkedin.jobs
     [exported] = linkedin.sandbox.files(job)
     [landed] = run.xcom("land")
