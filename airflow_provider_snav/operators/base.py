@@ -1,4 +1,4 @@
-"""What the two export operators share: submit, wait, go on after a crash."""
+"""The base class of both export operators: it submits, waits, and continues after a crash."""
 
 from __future__ import annotations
 
@@ -32,21 +32,25 @@ _LEAST_INTERVAL = dt.timedelta(milliseconds=1)
 
 
 class ExportOperator(Stoppable, BaseOperator):
-    """Submits an export and sees it through; the two kinds differ in what they ask for.
+    """Submits the jobs of an export and waits until they are completed.
 
-    :param wait_for_completion: False returns right after submission, for a sensor to wait.
-    :param deferrable: wait in the triggerer, holding no worker.
-    :param durable: on Airflow 3.3 and later, remember the jobs between tries: a retry goes on with them.
-    :param poll_interval: seconds or a timedelta before the first poll of a job, and again when LinkedIn
-        begins to process it. Pauses grow from there: see
+    :param wait_for_completion: if False, the task ends after the submission; a sensor may wait later.
+    :param deferrable: if True, the task waits in the triggerer and holds no worker slot.
+    :param durable: on Airflow 3.3 and later, store the job ids between tries, so that a retry continues with
+        the same jobs.
+    :param poll_interval: seconds, or a timedelta. The pause before the first poll of a job, and before the
+        first poll after LinkedIn begins to process it. Later pauses are longer: see
         :class:`~airflow_provider_snav.exports.polling.PollSchedule`.
-    :param max_poll_interval: seconds or a timedelta between two polls at most.
-    :param timeout: seconds or a timedelta, of the whole wait in one try, deferred or not. It includes the
+    :param max_poll_interval: seconds, or a timedelta. The longest pause between two polls.
+    :param timeout: seconds, or a timedelta. The longest wait in one try, deferred or not. It includes the
         time in LinkedIn's queue.
-    :param split_on_failure: halve a window LinkedIn finds too large or too slow.
-    :param max_resubmissions: how often a window is submitted again after a data delay or an internal error.
-    :param resubmit_delay: seconds or a timedelta, before a window is submitted again after a data delay.
-    :param snav_conn_id: a connection of type ``snav``.
+    :param split_on_failure: if True, a window that LinkedIn reports as too large or too slow is halved.
+    :param max_resubmissions: how many times a window is submitted again after a data delay or an internal
+        error.
+    :param resubmit_delay: seconds, or a timedelta. The wait before a window is submitted again after a data
+        delay.
+    :param snav_conn_id: the id of a connection of type ``snav``.
+    :raises SalesNavigatorConfigurationError: when the DAG file is read: a literal argument is wrong.
     """
 
     argument_checks: ClassVar[Checks] = {
@@ -90,29 +94,32 @@ class ExportOperator(Stoppable, BaseOperator):
         self.snav_conn_id = snav_conn_id
 
     def check_arguments(self) -> None:
-        """Refuse an argument that is wrong, unless it is a template yet.
+        """Check every argument that is not a template.
 
-        :raises SalesNavigatorConfigurationError: says how to write it.
+        :raises SalesNavigatorConfigurationError: an argument is wrong; the message says how to write it.
         """
         check_arguments(self, self.argument_checks)
 
     @abstractmethod
     def build_export(self, context: Context) -> Export:
-        """What to export, with nothing submitted yet.
+        """Return the Export before its submission.
 
         :raises SalesNavigatorConfigurationError: an argument is wrong.
         """
 
     def check_submittable(self, asked: Export) -> None:
-        """Refuse what may not be submitted now; jobs an earlier try submitted go on all the same.
+        """Check a new Export before its submission. This does not apply to jobs of an earlier try.
 
-        :raises SalesNavigatorConfigurationError: LinkedIn would refuse it.
+        :raises SalesNavigatorConfigurationError: LinkedIn would refuse the export.
         """
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        """Submit, or take up again what an earlier try submitted, and wait.
+        """Submit the jobs, or continue with the jobs of an earlier try, and wait.
 
         :returns: the Export as JSON.
+        :raises SalesNavigatorError: a retry may succeed.
+        :raises AirflowFailException: a retry would fail in the same way. Both messages say what became of
+            the jobs and what a retry will do.
         """
         with explaining(before("Nothing was submitted.")):
             self.check_arguments()
@@ -131,7 +138,11 @@ class ExportOperator(Stoppable, BaseOperator):
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
-        """Go on where the trigger stopped waiting."""
+        """Continue after the trigger's event.
+
+        :param event: a :class:`~airflow_provider_snav.exports.polling.PollReport` as JSON.
+        :returns: and raises: see :meth:`execute`.
+        """
         from airflow_provider_snav.exports.polling import PollReport
 
         with explaining(
@@ -180,7 +191,7 @@ class ExportOperator(Stoppable, BaseOperator):
         return ExportRun(
             SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping),
             export,
-            # Nobody is there to submit the rest later: all of it goes out at once.
+            # Without waiting, the task cannot submit further jobs later, so it submits all of them now.
             remedies=remedies if self.wait_for_completion else NO_REMEDIES,
             waiting=WaitPolicy(schedule_of(self), duration(self.timeout, "timeout"), deadline),
             memory=memory,
@@ -189,7 +200,7 @@ class ExportOperator(Stoppable, BaseOperator):
 
 
 def schedule_of(operator: ExportOperator) -> PollSchedule:
-    """How often the operator polls."""
+    """Return the pauses between the polls, from the operator's arguments."""
     from airflow_provider_snav.exports.polling import PollSchedule
 
     first = duration(operator.poll_interval, "poll_interval").total_seconds()

@@ -1,4 +1,4 @@
-"""The operators: exports of both kinds, contracts, profile associations."""
+"""The operators: both kinds of export, the list of contracts, and profile associations."""
 
 from __future__ import annotations
 
@@ -52,33 +52,35 @@ from airflow_provider_snav.tasks.watermark import Watermark, check_watermark
 
 
 class SalesNavigatorAnalyticsExportOperator(ExportOperator):
-    """Exports activity, seat or activity outcome data of one contract.
+    """Exports activity, seat or activity outcome data of one contract. Returns the Export as JSON.
 
-    The time to export is, in this order:
+    The first of these rules that applies gives the interval to export:
 
-    1. ``start_at`` up to ``end_at``, if they are given, exactly as they are.
-    2. ``window`` before the end of the run's data interval. A run without one uses its logical date, and
-       without that (a run of an asset, say) the time after which it may run (``dag_run.run_after``).
-    3. The run's data interval, as its timetable says.
+    1. From ``start_at`` up to ``end_at``, if they are given.
+    2. The time of length ``window`` before the end of the run's data interval. A run without a data interval
+       uses its logical date. A run without a logical date, such as one that an asset starts, uses
+       ``dag_run.run_after``.
+    3. The run's data interval.
 
-    ``lag`` shifts the time of 2 and 3 back. The interval is half-open like Airflow's: what happens at its end
-    belongs to the next one. It is cut into several jobs if it is longer than 90 days, at midnight UTC. An end
-    in the future is refused; of an end less than 24 hours ago a warning says that LinkedIn may not have
-    refreshed its data since. Documents: Sales Analytics Export Jobs, Exporting User Activity.
+    ``lag`` moves the interval of rules 2 and 3 back. The interval is half-open, like Airflow's: its end is
+    not exported. An interval longer than 90 days becomes several jobs, cut at midnight UTC. An end in the
+    future is refused. An end less than 24 hours ago logs a warning, because LinkedIn refreshes its data once
+    a day. Documents:
+    https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
+    https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/exporting-user-activity
 
-    :param contract: URN or number of the contract.
+    All other arguments and the errors are those of
+    :class:`~airflow_provider_snav.operators.base.ExportOperator`.
+
+    :param contract: the URN or the number of the contract.
     :param export_type: ``activity``, ``seat`` or ``activity_outcome``.
-    :param start_at: aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset).
-    :param end_at: likewise; not exported itself.
-    :param window: a timedelta, or a ``pendulum.duration`` or ``relativedelta`` that may count calendar months
-        and years. Whole days, weeks, months and years begin and end at midnight UTC. If the schedule's time
-        zone has summer time and its runs start near midnight UTC, leave ``window`` out and use data
-        intervals: otherwise two runs a year share a day or leave one out.
-    :param lag: seconds or a timedelta, how far to look back. LinkedIn refreshes its data once a day, so a day
-        avoids data delays.
-
-    All other arguments are those of :class:`~airflow_provider_snav.operators.base.ExportOperator`.
-    Returns the Export.
+    :param start_at: an aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset).
+    :param end_at: the same types. The moment itself is not exported.
+    :param window: a timedelta, or a ``pendulum.duration`` or ``relativedelta`` of calendar months or years.
+        A window of whole days, weeks, months or years begins and ends at midnight UTC. Leave ``window`` out
+        if the schedule's time zone has summer time and its runs start near midnight UTC. Otherwise, twice a
+        year, two runs export the same day or no run exports a day.
+    :param lag: seconds, or a timedelta. One day avoids most failures by a data delay.
     """
 
     template_fields: Sequence[str] = ("contract", "export_type", "start_at", "end_at", "snav_conn_id")
@@ -111,17 +113,14 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         self.end_at = end_at
         self.window = window
         self.lag = lag
-
         check_when_read(self)
 
     def check_arguments(self) -> None:
-        """See :meth:`ExportOperator.check_arguments`."""
         super().check_arguments()
         if not is_template((self.start_at, self.end_at)):
             self._given_windows()
 
     def build_export(self, context: Context) -> Export:
-        """See :meth:`ExportOperator.build_export`."""
         windows = self._given_windows()
         if not windows:
             interval = run_interval(context, self.window, duration(self.lag, "lag"))
@@ -138,32 +137,32 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         return windows_of(interval, whole_days=self.export_type == ExportType.SEAT) if interval else ()
 
     def check_submittable(self, asked: Export) -> None:
-        """See :meth:`ExportOperator.check_submittable`."""
         windows = [part.window for part in asked.slices if part.window]
         windows[0].check_age(now())
         windows[-1].check_end(now())
         if windows[-1].ends_before_refresh(now()):
             self.log.warning(
                 "The window ends at %s, less than 24 hours ago. LinkedIn refreshes its data once a day, so"
-                " rows may be missing. Ask for an earlier end, such as by lag=timedelta(days=1).",
+                " rows may be missing. Choose an earlier end, for example with lag=timedelta(days=1).",
                 to_text(windows[-1].end_at),
             )
 
 
 class SalesNavigatorCrmValidationExportOperator(ExportOperator):
-    """Exports the CRM records whose company on LinkedIn is no longer the one in the CRM.
+    """Exports the CRM records whose company does not match LinkedIn's. Returns the Export as JSON.
 
-    An export runs from ``export_start_at`` up to the moment LinkedIn creates it. With a ``watermark`` each
-    run begins where the last *landed* export of the CRM instance left off: give the same asset to the
-    transfer, which moves it after publishing. Document: Exporting CRM Data Validation.
+    An export covers the time from ``export_start_at`` to the moment at which LinkedIn creates the job. With a
+    ``watermark``, a run begins where the last *landed* export of the CRM instance ended. Give the same asset
+    to the transfer, which moves the watermark after it publishes the files. Document:
+    https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
 
-    :param crm_instance: full URN, or ``(key, value)`` such as ``("DYNAMICS", organisation_guid)``.
-    :param export_start_at: aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset).
-        With a watermark, where the very first run begins.
-    :param watermark: an asset to keep the watermark in; Airflow 3.3 and later.
+    All other arguments and the errors are those of
+    :class:`~airflow_provider_snav.operators.base.ExportOperator`.
 
-    All other arguments are those of :class:`~airflow_provider_snav.operators.base.ExportOperator`.
-    Returns the Export.
+    :param crm_instance: the full URN, or ``(key, value)`` such as ``("DYNAMICS", organisation_guid)``.
+    :param export_start_at: an aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no
+        offset). With a watermark, only the first run of the CRM instance uses it.
+    :param watermark: an asset whose state holds the watermark. Needs Airflow 3.3 or later.
     """
 
     template_fields: Sequence[str] = ("crm_instance", "export_start_at", "snav_conn_id")
@@ -196,7 +195,6 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
         check_when_read(self)
 
     def check_arguments(self) -> None:
-        """See :meth:`ExportOperator.check_arguments`."""
         super().check_arguments()
         if not is_template(self.export_start_at) and self._first_start() is None and self.watermark is None:
             raise SalesNavigatorConfigurationError(
@@ -205,7 +203,6 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
             )
 
     def build_export(self, context: Context) -> Export:
-        """See :meth:`ExportOperator.build_export`."""
         urn = crm_instance_urn(self.crm_instance)
         if not is_documented_crm_instance(urn):
             self.log.warning("%s is not of the documented form %s", urn, DOCUMENTED_CRM_INSTANCE)
@@ -220,12 +217,13 @@ class SalesNavigatorCrmValidationExportOperator(ExportOperator):
 
 
 class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
-    """Lists the contracts of the member behind the token. Document: Exporting User Activity.
+    """Lists the contracts of the member to whom the token belongs.
 
-    Returns the URNs, fit for ``.expand(contract=...)``; the full records go to the XCom key ``contracts``.
+    Returns the URNs in LinkedIn's order, for ``.expand(contract=...)``. The XCom key ``contracts`` holds the
+    full records. Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-contracts
 
-    :param reporting_access_only: only contracts whose data the member may export.
-    :param snav_conn_id: a connection of type ``snav``.
+    :param reporting_access_only: if True, list only the contracts whose data the member may export.
+    :param snav_conn_id: the id of a connection of type ``snav``.
     """
 
     template_fields: Sequence[str] = ("snav_conn_id",)
@@ -240,14 +238,10 @@ class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
         check_when_read(self)
 
     def check_arguments(self) -> None:
-        """See :meth:`ExportOperator.check_arguments`."""
         check_arguments(self, {"reporting_access_only": switch, "snav_conn_id": connection_id})
 
     def execute(self, context: Context) -> list[str]:
-        """List them.
-
-        :returns: URNs, in LinkedIn's order.
-        """
+        """Read all pages of the list. The errors are those of :meth:`ExportOperator.execute`."""
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
         with explaining(before("Nothing was sent to LinkedIn.")):
@@ -262,21 +256,22 @@ class SalesNavigatorListContractsOperator(Stoppable, BaseOperator):
 
 
 class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
-    """Finds the LinkedIn members that CRM records were matched with.
+    """Finds the LinkedIn members with whom LinkedIn matched the records of a CRM.
 
-    Keys are asked for in batches and results written as they come, in constant memory. Each is a JSON object
-    with ``instance_id``, ``partner``, ``record_id``, ``member``, ``profile`` and ``profile_photo`` (null
-    without a match) and ``error`` (null unless LinkedIn failed on this key alone).
-
-    With ``destination`` the event of every asset in ``outlets`` has what is returned as its ``extra``:
-    ``uri``, ``keys``, ``matched`` and ``failed``.
+    The task reads the keys and writes the results in batches, in constant memory. A result is a JSON object
+    with ``instance_id``, ``partner``, ``record_id``, ``member``, ``profile``, ``profile_photo`` and
+    ``error``. Without a match the member's fields are null. ``error`` is null unless LinkedIn failed on this
+    key alone. With ``destination`` the task returns ``uri``, ``keys``, ``matched`` and ``failed``, and adds
+    the same to the ``extra`` of each asset event of ``outlets``. Without it the task returns the results in
+    the order of the keys. Document:
+    https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_profiles/sales-navigator-profile-associations
 
     :param keys: a list of mappings with ``instance_id``, ``partner`` and ``record_id``, or the URI of a CSV
-        or JSONL object with those columns.
-    :param destination: URI of the JSONL object to write, published only when complete. Without it the results
-        are returned, at most 1,000.
-    :param output: deprecated like ``output_uri``: an older name of ``destination``.
-    :param snav_conn_id: a connection of type ``snav``.
+        or JSONL file with these columns.
+    :param destination: the URI of the JSONL file to write. The file appears when it is complete. Without it
+        at most 1,000 keys are allowed.
+    :param output: deprecated, as is ``output_uri``: an older name of ``destination``.
+    :param snav_conn_id: the id of a connection of type ``snav``.
     """
 
     template_fields: Sequence[str] = ("keys", "destination", "snav_conn_id")
@@ -306,24 +301,19 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         check_when_read(self)
 
     def check_arguments(self) -> None:
-        """See :meth:`ExportOperator.check_arguments`."""
         check_arguments(self, self.argument_checks)
         if self.destination is None and isinstance(self.keys, list | tuple):
             few_enough(self.keys)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Map this operator; see Airflow's own."""
-        # Airflow sees what a mapped task depends on only in arguments named like a template field.
+        # Airflow finds the upstream tasks of a mapped task only in arguments with a template field's name.
         if older := {name: kwargs.pop(name) for name in ("output", "output_uri") if name in kwargs}:
             kwargs["destination"] = renamed("destination", kwargs.get("destination"), **older)
         return super().partial(**kwargs)
 
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
-        """Ask for all keys.
-
-        :returns: with ``destination`` its ``uri`` and counts; without it the results, in the keys' order.
-        """
+        """Read and write all results. The errors are those of :meth:`ExportOperator.execute`."""
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
         with explaining(before("Nothing was sent to LinkedIn.")):
@@ -345,7 +335,7 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
             return list(map(result_row, results))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """The associations, the object keys were read from, and the object that was written."""
+        """Return the datasets that this task read and wrote, for OpenLineage."""
         inputs, outputs = [ASSOCIATIONS], []
         if isinstance(self.keys, str):
             inputs.append(stored_data(storage_path(self.keys, "keys", written=False)))
@@ -385,15 +375,15 @@ class SalesNavigatorProfileAssociationsOperator(Stoppable, BaseOperator):
         return {"uri": stage.uri, **counts}
 
     def _fate(self, error: SalesNavigatorError) -> str:
-        # Not "nothing was sent": a file of keys is read while its first ones are asked for already.
-        left = "The object may be written" if self._may_be_written else "Nothing was written or returned"
-        retry = " A retry asks again." if error.retryable else ""
+        # The message cannot say that nothing was sent: the task sends requests while it reads a file of keys.
+        left = "The file may be written" if self._may_be_written else "Nothing was written or returned"
+        retry = " A retry sends the requests again." if error.retryable else ""
         return f"{left}, and nothing was changed at LinkedIn.{retry}"
 
     def _tell_failures(self, failed: int) -> None:
         if failed:
-            self.log.warning("LinkedIn failed on %s keys; the error of each says why", failed)
+            self.log.warning("LinkedIn failed on %s keys. The error of each key says why.", failed)
 
 
 def _read_only(error: SalesNavigatorError) -> str:
-    return "Nothing was changed at LinkedIn; a retry asks again." if error.retryable else ""
+    return "Nothing was changed at LinkedIn; a retry reads it again." if error.retryable else ""

@@ -33,25 +33,28 @@ from airflow_provider_snav.tasks.failures import check_when_read, explaining
 from airflow_provider_snav.tasks.waiting import poll_on_worker, trigger_for, write_findings
 
 _ADVICE = (
-    "The sensor applies no remedy and LinkedIn does not run a failed job again: clear the export task, and"
-    " give its operator wait_for_completion=True to have failures remedied."
+    "The sensor applies no remedy and LinkedIn does not run a failed job again. Clear the export task. With"
+    " wait_for_completion=True its operator applies remedies to failed jobs."
 )
 _TIMED_OUT = (
-    "The jobs go on at LinkedIn. Airflow does not retry a sensor that timed out; clear it to wait on."
+    "The jobs continue at LinkedIn. Airflow does not retry a sensor that timed out. Clear the sensor to wait"
+    " again."
 )
 _SHORTEST_INTERVAL = 0.1
 
 
 class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
-    """Waits until every job of an Export is completed.
+    """Waits until every job of an Export is completed. Returns the Export as JSON.
 
-    Takes the usual sensor arguments, with Airflow's defaults (``poke_interval``: a minute). Deferrable, it
-    polls every ``poke_interval`` seconds, with ``exponential_backoff`` ever slower up to ``max_wait``.
-    Returns the finished Export.
+    The sensor has Airflow's sensor arguments with Airflow's defaults, such as ``poke_interval=60`` seconds.
+    In the triggerer the pause between two polls is ``poke_interval``. With ``exponential_backoff`` the pauses
+    grow from ``poke_interval`` to ``max_wait``. Document:
+    https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
 
     :param export: the output of an export operator with ``wait_for_completion=False``.
-    :param deferrable: wait in the triggerer, holding no worker.
-    :param snav_conn_id: a connection of type ``snav``.
+    :param deferrable: if True, the sensor waits in the triggerer and holds no worker slot.
+    :param snav_conn_id: the id of a connection of type ``snav``.
+    :raises SalesNavigatorConfigurationError: when the DAG file is read: a literal argument is wrong.
     """
 
     template_fields: Sequence[str] = ("export", "snav_conn_id")
@@ -74,9 +77,9 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         check_when_read(self)
 
     def check_arguments(self) -> None:
-        """Refuse an argument that is wrong, unless it is a template yet.
+        """Check every argument that is not a template.
 
-        :raises SalesNavigatorConfigurationError: says how to write it.
+        :raises SalesNavigatorConfigurationError: an argument is wrong; the message says how to write it.
         """
         check_arguments(
             self,
@@ -88,7 +91,13 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         )
 
     def execute(self, context: Context) -> Any:
-        """Wait here, or in the triggerer if the jobs are not completed yet."""
+        """Wait on the worker or, if ``deferrable`` and a job is not completed, in the triggerer.
+
+        :returns: the Export as JSON.
+        :raises AirflowSensorTimeout: ``timeout`` (seconds) passed.
+        :raises AirflowFailException: a job failed, or a retry would fail in the same way.
+        :raises SalesNavigatorError: a retry may succeed.
+        """
         with self._lenient(), explaining(_consequence):
             self.check_arguments()
         if not self.deferrable:
@@ -101,7 +110,10 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         return self._defer(Export.from_json(self.export), deadline)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Poll the jobs that have not ended; those behind another in LinkedIn's queue wait for it."""
+        """Poll the jobs that have not ended. A job behind another one in LinkedIn's queue is not polled.
+
+        :returns: done with the Export as JSON, or not done. For the errors see :meth:`execute`.
+        """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.hooks.token_warning import warn_before_expiry
 
@@ -109,11 +121,11 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
             export = Export.from_json(self.export)
             if len(export.job_ids) < len(export.slices):
                 raise SalesNavigatorConfigurationError(
-                    "This Export has jobs yet to be submitted, which a sensor does not do: give it the"
-                    " output of an operator with wait_for_completion=False."
+                    "Some jobs of this Export are not submitted, and a sensor does not submit jobs. Give it"
+                    " the output of an operator with wait_for_completion=False."
                 )
             warn_before_expiry(hook, export, self.log)
-            # Deferred, the trigger writes that a job waits for its turn.
+            # In a deferrable sensor the trigger logs that a job waits for its turn.
             told_to_wait = set(export.job_ids) if self.deferrable else self._told_to_wait
             report = PollReport(export, now(), told_to_wait=told_to_wait)
             problems = poll_on_worker(look(report, now), export, hook, self.log)
@@ -125,7 +137,11 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
             return PokeReturnValue(is_done=done, xcom_value=self.export if done else None)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Go on where the trigger stopped waiting."""
+        """Continue after the trigger's event.
+
+        :param event: a :class:`~airflow_provider_snav.exports.polling.PollReport` as JSON.
+        :returns: and raises: see :meth:`execute`.
+        """
         with explaining(_consequence):
             report = PollReport.from_event(event)
         self.log.info("The trigger waited: %s", report.post_mortem())
@@ -137,7 +153,7 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
             if found.is_done:
                 return found.xcom_value
         export = Export.from_json(self.export)
-        # The triggerer may fail where the worker does not, each time anew.
+        # Without this check, a triggerer that fails each time could defer the sensor without end.
         if report.outcome is Outcome.TIMEOUT or now() >= report.deadline:
             timeout = dt.timedelta(seconds=self.timeout)
             error = timed_out(export, timeout, report.last_problem)
@@ -145,7 +161,7 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         return self._defer(export, report.deadline)
 
     def _get_next_poke_interval(self, *args: Any) -> float:
-        """Wait here and leave Airflow no wait: its ``time.sleep`` goes on after ``on_kill``."""
+        """Wait here and return 0: Airflow's ``time.sleep`` would not end after ``on_kill``."""
         seconds: float = super()._get_next_poke_interval(*args)
         if self.reschedule:
             return seconds
@@ -155,7 +171,10 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
 
     @contextmanager
     def _lenient(self) -> Iterator[None]:
-        """Skip where a sensor that is not deferred would: Airflow minds soft_fail only on resuming."""
+        """Skip the task as a sensor that is not deferrable does.
+
+        Airflow reads ``soft_fail`` of a deferrable sensor only when the sensor resumes.
+        """
         try:
             yield
         except (AirflowFailException, SalesNavigatorError) as error:
@@ -180,7 +199,7 @@ def _is_done(export: Export) -> bool:
     try:
         return isinstance(next_step(export, NO_REMEDIES, now()).step, Done)
     except SalesNavigatorExportFailedError as error:
-        # A retry would ask about the same job, which stays failed.
+        # A retry would read the same job, whose status does not change.
         error.retryable = False
         raise
 
@@ -189,7 +208,7 @@ def _consequence(error: SalesNavigatorError) -> str:
     if isinstance(error, SalesNavigatorExportFailedError):
         return _ADVICE
     if isinstance(error, SalesNavigatorNotFoundError):
-        return "LinkedIn no longer knows the job: clear the export task."
+        return "LinkedIn no longer has the job. Clear the export task."
     if error.retryable:
-        return "The jobs go on at LinkedIn; a retry waits for them again."
-    return "The jobs go on at LinkedIn. Correct the cause, then clear the task: it waits again."
+        return "The jobs continue at LinkedIn. A retry waits for them again."
+    return "The jobs continue at LinkedIn. Correct the cause, then clear the sensor. It then waits again."

@@ -77,7 +77,7 @@ class ExportRun:
             try:
                 self._ask(part)
             except SalesNavigatorNotFoundError:
-                self._log.warning("LinkedIn no longer knows job %s; it will be submitted again.", part.job_id)
+                self._log.warning("LinkedIn no longer has job %s. It is submitted again.", part.job_id)
         self._remember()
 
     def submit(self) -> bool:
@@ -157,7 +157,7 @@ class ExportRun:
             job = self._hook.run(self.export.get_job(part))
         except SalesNavigatorNotFoundError as error:
             self.export = self.export.with_slice(part, lost(part))
-            raise error.because(f"LinkedIn no longer knows a job of this export ({part.job_id}).") from None
+            raise error.because(f"LinkedIn no longer has a job of this export ({part.job_id}).") from None
         self._log.info("%s", describe(job))
         found = PollReport(self.export, self.waiting.deadline)
         found.seen(part, job, now())

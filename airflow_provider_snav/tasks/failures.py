@@ -55,4 +55,4 @@ def before(done: str) -> Callable[[SalesNavigatorError], str]:
 
     :param done: says so, as in "Nothing was submitted."
     """
-    return lambda error: f"{done} A retry asks again." if error.retryable else done
+    return lambda error: f"{done} A retry starts from the beginning." if error.retryable else done

@@ -1,4 +1,4 @@
-"""Waiting in the triggerer."""
+"""The trigger, which polls the jobs of an export in the triggerer."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ from airflow_provider_snav.exports.polling import (
 
 
 class SalesNavigatorExportTrigger(BaseTrigger):
-    """Polls an export's jobs until the worker is needed. It never submits and never decides.
+    """Polls the jobs of an export until the worker has something to do. It never submits a job.
 
-    Its one event is a :class:`~airflow_provider_snav.exports.polling.PollReport` as plain JSON. Neither the
-    arguments nor the event hold a token or a download URL.
+    The trigger yields one event: a :class:`~airflow_provider_snav.exports.polling.PollReport` as JSON. The
+    arguments and the event hold no token and no download URL.
 
     :param export: an Export as JSON.
-    :param max_running: jobs of the export that LinkedIn may have at once; with fewer, a worker submits one.
-    :param poll_interval: seconds before the first poll; pauses grow as
-        :class:`~airflow_provider_snav.exports.polling.PollSchedule` says.
-    :param max_poll_interval: seconds between polls at most.
-    :param deadline: epoch seconds; absolute, so that a restarted triggerer does not begin anew.
-    :param snav_conn_id: a connection of type ``snav``.
+    :param max_running: the number of jobs of the export that may be at LinkedIn at the same time, queued or
+        processed. The trigger ends when there are fewer and the worker can submit another job.
+    :param poll_interval: seconds before the first poll. Later pauses are longer: see
+        :class:`~airflow_provider_snav.exports.polling.PollSchedule`.
+    :param max_poll_interval: seconds. The longest pause between two polls.
+    :param deadline: epoch seconds. A restarted triggerer keeps the same deadline.
+    :param snav_conn_id: the id of a connection of type ``snav``.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class SalesNavigatorExportTrigger(BaseTrigger):
         self.snav_conn_id = snav_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and the arguments, as Airflow stores them."""
+        """Return the class path and the arguments, which Airflow stores in its database."""
         return (
             "airflow_provider_snav.triggers.sales_navigator.SalesNavigatorExportTrigger",
             {
@@ -74,28 +75,28 @@ class SalesNavigatorExportTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event."""
+        """Wait, then yield one event. A SalesNavigatorError ends the wait and goes into the event."""
         export = Export.from_json(self.export)
         deadline = dt.datetime.fromtimestamp(self.deadline, dt.UTC)
         try:
             report = await self._wait(export, deadline)
         except SalesNavigatorError as error:
-            # The connection cannot be read, say. The worker meets the same error and raises it in full; or,
-            # where only the triggerer lacks the connection, polls itself and comes back: not in a hurry.
+            # For example, the triggerer cannot read the connection. The worker polls once: it raises the same
+            # error, or it defers again. The pause keeps this from happening many times a second.
             self.log.warning("Waiting ended early: %s", error)
             await asyncio.sleep(max(0.0, min(self.poll_interval, (deadline - now()).total_seconds())))
             report = PollReport(export, deadline, Outcome.POLL_FAILED, last_problem=str(error))
         yield TriggerEvent(report.to_event())
 
     async def on_kill(self) -> None:
-        """Say what becomes of the jobs: LinkedIn documents no way to cancel one."""
+        """Log what becomes of the jobs. LinkedIn documents no call that cancels a job."""
         self.log.warning("The wait was stopped. %s", what_goes_on(Export.from_json(self.export)))
 
     async def _wait(self, export: Export, deadline: dt.datetime) -> PollReport:
-        # Here, not above: DAG files import this module and shall not pay for the HTTP libraries.
+        # Imported here, because DAG files import this module and must not load the HTTP libraries.
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorAsyncHook
 
-        # Made once: encoding the URL anew took 35 of the 550 microseconds of a poll.
+        # Built once: encoding the URL for each poll took 35 of its 550 microseconds.
         reads = {part.job_id: export.get_job(part) for part in export.running}
 
         async def perform(step: PollStep) -> ExportJob | None:

@@ -213,7 +213,7 @@ def test_a_failure_in_the_middle_leaves_the_old_object_and_nothing_else(
 
     with pytest.raises(error, match=r"Could not get .* profile associations") as raised:
         enrich(keys(), output.as_uri())
-    assert ("A retry asks again." in str(raised.value)) == (status == 503)
+    assert ("A retry sends the requests again." in str(raised.value)) == (status == 503)
     assert output.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["members.jsonl"]
 

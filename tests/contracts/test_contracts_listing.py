@@ -225,7 +225,7 @@ def test_the_operator_lists_all_contracts_when_asked(snav_sandbox: Sandbox) -> N
 
 def test_a_listing_that_fails_for_the_moment_says_that_a_retry_asks_again(snav_sandbox: Sandbox) -> None:
     snav_sandbox.fault("contracts", http_error(503), times=None)
-    with pytest.raises(SalesNavigatorServerError, match="a retry asks again"):
+    with pytest.raises(SalesNavigatorServerError, match="a retry reads it again"):
         operate()
 
 

@@ -235,7 +235,7 @@ SCENARIOS = [
         later(polls((http_error(404), None))),
         1,
         FOR_GOOD,
-        ("HTTP 404", "LinkedIn no longer knows a job of this export (1)", NEVER),
+        ("HTTP 404", "LinkedIn no longer has a job of this export (1)", NEVER),
     ),
     Scenario("the job is gone for a moment", later(polls(http_error(404))), 1),
     Scenario(

@@ -193,14 +193,16 @@ def test_a_failed_job_is_not_retried_and_its_error_names_who_has_remedies(
 def test_an_export_with_jobs_yet_to_be_submitted_is_refused(snav_sandbox: Sandbox, sense: Path) -> None:
     export = submitted(snav_sandbox)
     export["slices"].append(export["slices"][0] | {"job_id": None, "status": None})
-    with pytest.raises(AirflowFailException, match="jobs yet to be submitted, which a sensor does not do"):
+    with pytest.raises(
+        AirflowFailException, match="jobs of this Export are not submitted, and a sensor does not submit jobs"
+    ):
         sense(export)
 
 
 def test_a_job_linkedin_no_longer_knows_wants_the_export_cleared(snav_sandbox: Sandbox, sense: Path) -> None:
     export = submitted(snav_sandbox)
     snav_sandbox.advance(dt.timedelta(days=8))
-    with pytest.raises(AirflowFailException, match=r"no longer knows the job.*clear the export task"):
+    with pytest.raises(AirflowFailException, match=r"no longer has the job.*Clear the export task"):
         sense(export)
 
 
@@ -232,7 +234,7 @@ def test_what_passes_tomorrow_is_left_to_a_retry_of_the_task(
 ) -> None:
     export = submitted(snav_sandbox, "PROCESSING")
     snav_sandbox.fault("status", throttled(daily=True), times=None)
-    with pytest.raises(SalesNavigatorRateLimitError, match="a retry waits for them again"):
+    with pytest.raises(SalesNavigatorRateLimitError, match="A retry waits for them again"):
         sense(export, soft_fail=soft_fail)
 
 

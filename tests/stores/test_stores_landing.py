@@ -277,7 +277,7 @@ def test_a_publication_whose_answer_is_lost_is_not_said_to_have_left_everything_
 @pytest.mark.parametrize(
     ("obeys", "says"),
     [
-        (True, "The object may be written"),
+        (True, "The file may be written"),
         (False, "Nothing was written or returned"),
     ],
     ids=["its answer lost", "refused"],
