@@ -1,5 +1,4 @@
-"""Sales Navigator in pure Python: what to ask, what the answers mean, what to do next.
+"""Sales Navigator's API in pure Python: the requests, the meaning of the answers, and the retries.
 
-Nothing in this package imports Airflow, opens a socket, reads a clock or sleeps. Hooks, operators and the
-trigger drive it.
+No module here imports Airflow, opens a socket, reads a clock or sleeps. The hooks run this code.
 """

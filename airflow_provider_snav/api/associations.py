@@ -1,4 +1,7 @@
-"""Profile associations: which LinkedIn member a CRM record was matched with."""
+"""Profile associations: the LinkedIn member with whom LinkedIn matched a CRM record.
+
+Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_profiles/sales-navigator-profile-associations
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from airflow_provider_snav.api import restli
 from airflow_provider_snav.api.errors import SalesNavigatorConfigurationError, clean
 
 MAX_QUERY_BYTES = 4096
-"""What a query may hold, in bytes (LinkedIn's page on query tunnelling)."""
+"""The longest query in bytes (https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/query-tunneling)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileAssociationKey:
-    """Names one CRM record.
+    """The key of one CRM record.
 
-    :param instance_id: of the CRM; for Dynamics the host of the organisation.
-    :param partner: the CRM's maker; for Dynamics ``MS``.
-    :param record_id: of the contact or lead.
+    :param instance_id: of the CRM; for Dynamics the host name of the organisation.
+    :param partner: the CRM; ``MS`` for Dynamics.
+    :param record_id: of the contact or the lead.
     """
 
     instance_id: str
@@ -29,9 +32,9 @@ class ProfileAssociationKey:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any] | ProfileAssociationKey) -> ProfileAssociationKey:
-        """Read a key with these names, or with LinkedIn's own (``instanceId``, ``recordId``).
+        """Read a key with these names, or with LinkedIn's names (``instanceId``, ``recordId``).
 
-        :raises SalesNavigatorConfigurationError: it is no mapping, or a part is missing or empty.
+        :raises SalesNavigatorConfigurationError: it is not a mapping, or a part is missing or empty.
         """
         if isinstance(value, ProfileAssociationKey):
             return value
@@ -42,7 +45,7 @@ class ProfileAssociationKey:
             )
         parts = [value.get(name) or value.get(wire) for name, wire in KEY_PARTS.items()]
         if not all(isinstance(part, str) and part for part in parts):
-            # No more than these: the rest of a row is about a person.
+            # Show only these three fields, because other fields of a row are about a person.
             given = dict(zip(KEY_PARTS, parts, strict=True))
             raise SalesNavigatorConfigurationError(
                 f"{given!r} is not a profile association key: instance_id, partner and record_id must"
@@ -51,21 +54,21 @@ class ProfileAssociationKey:
         return cls(*map(str, parts))
 
     def to_wire(self) -> dict[str, str]:
-        """The record LinkedIn expects, to be encoded."""
+        """Return the record for LinkedIn, not encoded."""
         return {wire: getattr(self, name) for name, wire in KEY_PARTS.items()}
 
 
 KEY_PARTS = {"instance_id": "instanceId", "partner": "partner", "record_id": "recordId"}
-"""The fields of a key, and what LinkedIn calls them."""
+"""The fields of a key, with LinkedIn's names."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileAssociation:
-    """The LinkedIn member a CRM record was matched with.
+    """The LinkedIn member with whom LinkedIn matched a CRM record.
 
     :param member: URN of the person.
     :param profile: URL of the Sales Navigator profile.
-    :param profile_photo: URL, only for members whose photo is public.
+    :param profile_photo: URL; only for a member with a public photo.
     """
 
     member: str
@@ -82,10 +85,10 @@ class ProfileAssociation:
 
 @dataclass(frozen=True, slots=True)
 class AssociationResult:
-    """What became of one key of a batch.
+    """The result for one key of a batch.
 
-    :param association: None when LinkedIn has no match, or failed on this key.
-    :param error: LinkedIn's words when it failed on this key alone.
+    :param association: None if LinkedIn has no match or failed on this key.
+    :param error: LinkedIn's message if it failed on this key alone.
     """
 
     key: ProfileAssociationKey
@@ -100,13 +103,13 @@ RESULT_COLUMNS = [
 
 
 def result_row(result: AssociationResult) -> dict[str, Any]:
-    """A result with all ``RESULT_COLUMNS``, null where there is nothing."""
+    """Return a result as a row with all ``RESULT_COLUMNS``. A missing value is None."""
     found = asdict(result.association) if result.association else {}
     return {**dict.fromkeys(RESULT_COLUMNS), **asdict(result.key), **found, "error": result.error}
 
 
 def batches(keys: Iterable[ProfileAssociationKey]) -> Iterator[list[ProfileAssociationKey]]:
-    """Cut keys into batches whose query stays within the documented 4 KB.
+    """Cut keys into batches whose query is at most :data:`MAX_QUERY_BYTES` long.
 
     :raises SalesNavigatorConfigurationError: one key alone is longer.
     """
@@ -131,10 +134,13 @@ def batches(keys: Iterable[ProfileAssociationKey]) -> Iterator[list[ProfileAssoc
 def association_results(
     body: Mapping[str, Any], keys: Sequence[ProfileAssociationKey]
 ) -> list[AssociationResult]:
-    """Match the keys of a batch's answer with those asked for, as values, whatever their spelling.
+    """Find the result of each requested key in the answer to a batch.
 
-    A key in none of the answer's maps has no match; ``statuses`` may be empty even on success. But where the
-    answer has keys that were not asked for, a key without an answer is an error: one of them may be meant.
+    Keys are compared as decoded values. A key that is in none of the answer's maps has no match; ``statuses``
+    may be empty even on success. But if the answer has keys that were not requested, a missing key is an
+    error, because one of those keys may be meant.
+
+    :returns: one result for each key, in the order of the keys.
     """
     maps = (body["results"], body.get("errors") or {}, body.get("statuses") or {})
     results, errors, statuses = ({_key(text): each[text] for text in each} for each in maps)
@@ -154,7 +160,7 @@ _STRANGERS = "no answer, while LinkedIn answered for {} keys that were not asked
 def _names(
     keys: Sequence[ProfileAssociationKey], answered: set[ProfileAssociationKey | str]
 ) -> dict[ProfileAssociationKey, ProfileAssociationKey]:
-    """What the answer calls each key: exactly so, or else, if only one is, in other upper and lower case."""
+    """Find each key in the answer: the same text, else the only key that differs in upper and lower case."""
     names = {key: key for key in keys if key in answered}
     asked, others = _by_folded(set(keys) - set(names)), _by_folded(answered - set(names))
     for folded, [key, *rivals] in asked.items():
@@ -182,25 +188,25 @@ def _result(key: ProfileAssociationKey, found: Any, error: Any, status: Any) -> 
             unreadable = f"an answer that cannot be read ({type(cause).__name__}: {cause})"
             return AssociationResult(key, error=unreadable)
     code = int(status) if str(status).isdecimal() else 0
-    # An error may be text alone, without a status of its own.
+    # An error may be only text, without a status.
     if code == 404 or (error is None and code < 400):
         return AssociationResult(key)
     return AssociationResult(key, error=_error_text({"status": code} if error is None else error))
 
 
 def _key(text: str) -> ProfileAssociationKey | str:
-    """A key of the answer; the text itself if it is none."""
+    """Read a key of the answer; return the text if it is not a key."""
     try:
         if ":" in text:
             return ProfileAssociationKey.parse(restli.decode_record(text))
-        # The OpenAPI file's example has the values alone, in this order.
+        # The example in the OpenAPI file has only the values, in this order.
         return ProfileAssociationKey(*map(unquote, text.strip("()").split(",")))
     except (TypeError, ValueError):
         return text
 
 
 def _error_text(error: Any) -> str | None:
-    """One key's error in words; None for 404, which is no error but no match."""
+    """Describe the error of one key. Return None for 404, which means that there is no match."""
     if not isinstance(error, Mapping):
         return clean(str(error))
     if error.get("status") == 404:

@@ -1,7 +1,8 @@
-"""One function per documented operation: arguments in, a :class:`Call` out.
+"""One function for each documented operation. It takes the arguments and returns a :class:`Call`.
 
-Paths, parameters and bodies are those of the four API documents; where they disagree, LinkedIn's own
-are followed, not the OpenAPI file, which a third party wrote. Each operation names its document.
+Paths, parameters and bodies are those of LinkedIn's documents. Where the OpenAPI file of a third party
+disagrees, LinkedIn's documents apply. Every function raises a SalesNavigatorConfigurationError for a wrong
+argument.
 """
 
 from __future__ import annotations
@@ -43,16 +44,18 @@ _REPORTING_HINT = (
 )
 _DISPLAY_HINT = "The member token needs the scope r_sales_nav_display"
 _VALIDATION_HINT = (
-    "The application needs the scope r_sales_nav_validation, and the customer CRM Sync with data validation"
+    "The application needs the scope r_sales_nav_validation. The customer needs CRM Sync with data validation"
     " switched on for this CRM instance."
 )
-_PROFILES_HINT = "The application needs the scope r_sales_nav_profiles, and the customer CRM Sync."
+_PROFILES_HINT = "The application needs the scope r_sales_nav_profiles. The customer needs CRM Sync."
 
 
 def list_contracts(query: str = FIRST_PAGE) -> Call[ContractsPage]:
-    """One page of the contracts the member has a seat on. Document: Exporting User Activity.
+    """List one page of the contracts on which the member has a seat.
 
-    :param query: encoded; ``following`` of the page before.
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-contracts
+
+    :param query: encoded; the result of ``following`` for the previous page.
     """
     return Call(
         summary="list the contracts",
@@ -69,10 +72,11 @@ def list_contracts(query: str = FIRST_PAGE) -> Call[ContractsPage]:
 def list_all_contracts(
     run: Callable[[Call[ContractsPage]], Generator[Step, Reply, ContractsPage]],
 ) -> Generator[Step, Reply, tuple[list[Contract], int]]:
-    """All contracts in LinkedIn's order, and how many LinkedIn says there are.
+    """List all contracts.
 
     :param run: performs one call, as :func:`~airflow_provider_snav.api.exchange.exchange` does.
-    :raises SalesNavigatorServerError: pages repeat, so the list cannot be trusted.
+    :returns: the contracts in LinkedIn's order, and the total that LinkedIn states.
+    :raises SalesNavigatorServerError: pages repeat, so the list may be incomplete.
     """
     pages = ContractsPaginator()
     while query := pages.next_query:
@@ -83,11 +87,13 @@ def list_all_contracts(
 def create_analytics_export(
     export_type: ExportType, contract: str | int, start_at: dt.datetime, end_at: dt.datetime
 ) -> Call[ExportJob]:
-    """Submit an analytics export. Document: Sales Analytics Export Jobs.
+    """Submit an analytics export.
 
-    :param contract: URN or number.
-    :param start_at: first moment exported.
-    :param end_at: last moment exported (the range is closed).
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
+
+    :param contract: a URN or a number.
+    :param start_at: the first moment to export, an aware datetime.
+    :param end_at: the last moment to export, an aware datetime. LinkedIn's range is closed.
     """
     urn = contract_urn(contract)
     return Call(
@@ -102,7 +108,10 @@ def create_analytics_export(
 
 
 def get_analytics_export(job_id: int, contract: str | int) -> Call[ExportJob]:
-    """Read a job's status and, when completed, its download URL. Document: Sales Analytics Export Jobs."""
+    """Read the status of a job and, if it is completed, its download URL.
+
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
+    """
     return Call(
         summary=f"read the status of analytics export job {job_id}",
         method="GET",
@@ -120,7 +129,7 @@ def _job(answer: Response) -> ExportJob:
 
 def _job_asked_for(job_id: int, answer: Response) -> ExportJob:
     job = _job(answer)
-    # As text: a job id from a template is text.
+    # Compared as text, because a job id from a template is text.
     if str(job.job_id) != str(job_id):
         raise OddAnswerError(f"LinkedIn answered with job {job.job_id}")
     return job
@@ -128,19 +137,20 @@ def _job_asked_for(job_id: int, answer: Response) -> ExportJob:
 
 def _bare_job(answer: Response) -> Mapping[str, Any]:
     body: Mapping[str, Any] = answer.json()
-    # Actions answer an envelope, reads the bare job.
+    # The answer to an action has an envelope. The answer to a GET has none.
     return body["value"] if isinstance(body.get("value"), Mapping) else body
 
 
 def create_crm_validation_export(
     crm_instance: str | Sequence[str], export_start_at: dt.datetime | None
 ) -> Call[ExportJob]:
-    """Submit a CRM validation export. Document: Exporting CRM Data Validation.
+    """Submit a CRM validation export.
 
-    The answer has no body: the job's id comes in a header, its status is not told.
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
+    The answer has no body. A header holds the id of the job, and the status is not in the answer.
 
-    :param crm_instance: URN, or ``(key, value)``.
-    :param export_start_at: records that went stale from then on; None leaves the choice to LinkedIn.
+    :param crm_instance: a URN, or ``(key, value)``.
+    :param export_start_at: the first moment to export, an aware datetime. If it is None, LinkedIn chooses.
     """
     urn = crm_instance_urn(crm_instance)
     return Call(
@@ -155,7 +165,10 @@ def create_crm_validation_export(
 
 
 def get_crm_validation_export(job_id: int, crm_instance: str | Sequence[str]) -> Call[ExportJob]:
-    """Read a job's status and, when completed, its URLs. Document: Exporting CRM Data Validation."""
+    """Read the status of a job and, if it is completed, its download URLs.
+
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
+    """
     return Call(
         summary=f"read the status of CRM validation export job {job_id}",
         method="GET",
@@ -176,7 +189,10 @@ def _created_crm_job(answer: Response) -> ExportJob:
 
 
 def get_sales_access_token() -> Call[SalesAccessToken]:
-    """A short-lived token for Sales Navigator's embedded pages. Document: the OpenAPI file."""
+    """Get a short-lived token for Sales Navigator's embedded pages.
+
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_display/sales-access-tokens
+    """
     return Call(
         summary="get a sales access token",
         method="GET",
@@ -195,7 +211,10 @@ def _sales_access_token(answer: Response) -> SalesAccessToken:
 
 
 def get_profile_association(key: ProfileAssociationKey) -> Call[ProfileAssociation]:
-    """The match of one CRM record; 404 means there is none. Document: the OpenAPI file."""
+    """Get the match of one CRM record. A 404 means that there is no match.
+
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_profiles/sales-navigator-profile-associations
+    """
     return Call(
         summary="get a profile association",
         method="GET",
@@ -207,12 +226,12 @@ def get_profile_association(key: ProfileAssociationKey) -> Call[ProfileAssociati
 
 
 def batch_get_profile_associations(keys: Sequence[ProfileAssociationKey]) -> Call[list[AssociationResult]]:
-    """The matches of many CRM records. Document: the OpenAPI file.
+    """Get the matches of many CRM records. The result has one entry for each key, in the order of the keys.
 
-    The answer's keys may have their fields in any order, and a key may be missing altogether: no match.
+    The fields of a key may have another order in the answer. A key that is not in the answer has no match.
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_profiles/sales-navigator-profile-associations
 
-    :param keys: as many as fit, see :func:`~airflow_provider_snav.api.associations.batches`.
-    :returns: one result a key, in their order.
+    :param keys: one batch, see :func:`~airflow_provider_snav.api.associations.batches`.
     """
     return Call(
         summary=f"get {len(keys)} profile associations",

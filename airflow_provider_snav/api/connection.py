@@ -1,4 +1,4 @@
-"""What a ``snav`` connection says, checked once, and which hosts may be shown a token."""
+"""Reads and checks a ``snav`` connection, and decides which hosts may receive a token."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DEFAULT_TOKEN_URL = "https://www.linkedin.com/oauth/v2/accessToken"
 DEFAULT_TIMEOUT = 30.0
 
 _LINKEDIN = (".linkedin.com", ".licdn.com")
-# Stricter than any URL parser: what it lets through, every HTTP library reads the same way. No
-# userinfo, no backslash, no blank, nothing outside ASCII: without re.ASCII, ignoring the case lets the
-# Kelvin sign pass for a k.
+# Stricter than any URL parser, so that every HTTP library reads an accepted URL in the same way. No user
+# name, backslash, blank, or character outside ASCII. (Without re.ASCII, IGNORECASE accepts the Kelvin sign
+# as a k.)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _URL = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])"
@@ -41,7 +41,11 @@ class Origin:
 
     @classmethod
     def of(cls, url: str, what: str) -> Self:
-        """:raises SalesNavigatorHostError: not a plain http(s) URL, or http beyond this machine."""
+        """Read the origin of a URL.
+
+        :param what: names the URL in the message.
+        :raises SalesNavigatorHostError: it is not a plain https URL, or http to another machine.
+        """
         match = _URL.fullmatch(url)
         if not match or int(match["port"] or 0) > _LAST_PORT:
             raise SalesNavigatorHostError(
@@ -68,7 +72,7 @@ class Origin:
 
     @property
     def names(self) -> set[str]:
-        """How ``download_hosts`` may name it: with its port, and without where the port is the default."""
+        """The names for ``download_hosts``: with the port, and without it for the default port."""
         named = {f"{self.host}:{self.port}"}
         return named | {self.host} if self.port == _PORTS[self.scheme] else named
 
@@ -100,9 +104,10 @@ class ConnectionSettings:
         port: int | None = None,
         schema: str | None = None,
     ) -> Self:
-        """Read an Airflow connection.
+        """Read the fields of an Airflow connection.
 
-        :raises SalesNavigatorConfigurationError: a field cannot be what it says.
+        :raises SalesNavigatorConfigurationError: a field is wrong.
+        :raises SalesNavigatorHostError: the host or ``token_url`` is not a URL that may receive a token.
         """
         if not isinstance(extra, Mapping):
             raise SalesNavigatorConfigurationError(
@@ -126,12 +131,12 @@ class ConnectionSettings:
 
     @property
     def authorization_url(self) -> str | None:
-        """The page on which a member consents; None where ``token_url`` is not LinkedIn's path."""
+        """The page on which a member consents; None if ``token_url`` does not have LinkedIn's path."""
         return self._beside_token_url("authorization")
 
     @property
     def introspection_url(self) -> str | None:
-        """Where LinkedIn tells about a token, likewise."""
+        """The address of token introspection; None if ``token_url`` does not have LinkedIn's path."""
         return self._beside_token_url("introspectToken")
 
     def _beside_token_url(self, name: str) -> str | None:
@@ -139,17 +144,17 @@ class ConnectionSettings:
         return f"{folder}/{name}" if last == "accessToken" else None
 
     def headers_for(self, url: str) -> dict[str, str]:
-        """The connection's headers, if the URL has the scheme, host and port of the API base.
+        """Return the connection's headers if the URL has the scheme, host and port of the API base.
 
-        They may hold a gateway's credentials, so no other host receives them: not LinkedIn's token endpoint,
-        and no download host, unless the gateway serves these, too.
+        The headers may hold a gateway's credentials. So the token endpoint and the download hosts do not
+        receive them, unless they have the same scheme, host and port.
         """
         if self.headers and Origin.of(url, "The URL") == Origin.of(self.base_url, "The API base URL"):
             return dict(self.headers)
         return {}
 
     def check_download(self, url: str) -> None:
-        """Refuse a download URL that is not LinkedIn's, the API's own host or one the connection names.
+        """Refuse a download URL unless its host is LinkedIn's, the API base's or in ``download_hosts``.
 
         :raises SalesNavigatorHostError: names the host, never the URL.
         """
@@ -165,9 +170,9 @@ class ConnectionSettings:
 
 
 def _base_url(host: str | None, port: Any, schema: str | None) -> str:
-    """The API base, composed as Airflow's HTTP provider does, but with the port before the path.
+    """Build the API base as Airflow's HTTP provider does, but with the port before the path.
 
-    :raises SalesNavigatorConfigurationError: it is no API base, or ``host`` names another port.
+    :raises SalesNavigatorConfigurationError: it is not an API base, or ``host`` has another port.
     """
     url = (host or DEFAULT_BASE_URL).rstrip("/")
     if "://" not in url:
@@ -214,7 +219,7 @@ def _moment(value: Any) -> dt.datetime | None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(int(value))
         if isinstance(value, str) and value.strip().isdecimal() and int(value) < LEAST_MILLISECONDS:
-            # OAuth counts in seconds.
+            # OAuth uses epoch seconds.
             value = int(value) * 1000
         return parse_time(value, "expires_at")
     except (SalesNavigatorConfigurationError, OverflowError, ValueError):
@@ -225,7 +230,7 @@ def _moment(value: Any) -> dt.datetime | None:
 
 
 def _hosts(value: Any) -> frozenset[str]:
-    # The connection form has no list field: there it is text, one name or several with commas.
+    # The connection form has no list field, so the value may be text with commas.
     hosts = value.replace(",", " ").split() if isinstance(value, str) else value or []
     if not isinstance(hosts, Sequence) or not all(isinstance(host, str) for host in hosts):
         raise SalesNavigatorConfigurationError("The connection's download_hosts is not a list of host names.")

@@ -1,7 +1,8 @@
-"""The pages of ``/salesContracts``, read to the end of the list.
+"""Reads all pages of ``/salesContracts``.
 
-Paging: LinkedIn's page on pagination. LinkedIn takes out of a page what the member may not see, so a page
-that is short, or empty, is the last one only where nothing else says how many contracts there are.
+Document: https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/pagination
+LinkedIn removes from a page the contracts that the member may not see. So a short or an empty page is the
+last one only if nothing else in the answer gives the number of contracts.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from airflow_provider_snav.api.models import Contract
 FIRST_PAGE = "q=contractsByMember"
 _DEFAULT_COUNT = 10
 _MOST_BARREN_PAGES = 20
-"""Pages in a row without a new contract: more than filtering explains."""
+"""The most pages in a row without a new contract. LinkedIn's filter does not explain more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContractsPage:
-    """One page.
+    """One page of the list.
 
-    :param asked: where it was to begin.
-    :param said: where it begins, if LinkedIn says so.
-    :param count: how many contracts a page has at most.
-    :param total: how many contracts LinkedIn says there are, if it does.
-    :param link: the query of LinkedIn's own link to the next page, if there is one.
+    :param asked: the ``start`` of the request.
+    :param said: the ``start`` of the answer, if it has one.
+    :param count: the most contracts of a page.
+    :param total: the number of all contracts, if the answer has it.
+    :param link: the query of the answer's link to the next page, if it has one.
     """
 
     contracts: tuple[Contract, ...]
@@ -40,7 +41,7 @@ class ContractsPage:
 
     @classmethod
     def from_wire(cls, body: Mapping[str, Any], asked: int) -> Self:
-        """Read one answer."""
+        """Read one answer. A KeyError, TypeError or ValueError means that it is unreadable."""
         contracts = tuple(map(Contract.from_wire, body["elements"]))
         paging = {name: value for name, value in (body.get("paging") or {}).items() if value is not None}
         start, total = int(paging.get("start", asked)), int(paging.get("total", -1))
@@ -56,15 +57,18 @@ class ContractsPage:
 
     @property
     def may_be_all(self) -> bool:
-        """True if nothing in the answer points to further contracts."""
+        """True if the answer has no sign of further contracts."""
         return not self.said and not self.link and self.total in (None, len(self.contracts))
 
     def following(self, *, brought_new: bool) -> str | None:
-        """The query of the next page, None after the last."""
+        """Return the query of the next page, None after the last page.
+
+        :param brought_new: True if this page had contracts that no earlier page had.
+        """
         if self.link:
             return self.link
         start = self.asked if self.said is None else self.said
-        # The next page starts where this one ended. A page without new contracts is skipped as a whole.
+        # The next page starts where this one ended. A page without new contracts counts as a whole page.
         reached = start + len(self.contracts) if brought_new else (start // self.count + 1) * self.count
         if reached >= self.total if self.total is not None else len(self.contracts) < self.count:
             return None
@@ -72,15 +76,15 @@ class ContractsPage:
 
 
 def _next_link(links: Any) -> str | None:
-    """The query alone: whatever host a link names, the token goes to the API's."""
+    """Return only the query of the link, so that the token is sent to no other host than the API's."""
     nexts = (link for link in links if isinstance(link, Mapping) and link.get("rel") == "next")
     return next(filter(None, (str(link.get("href")).partition("?")[2] for link in nexts)), None)
 
 
 class ContractsPaginator:
-    """The list of contracts, page by page: ask :attr:`next_query`, give the answer to :meth:`add`.
+    """Reads the list of contracts page by page: request :attr:`next_query`, then call :meth:`add`.
 
-    ``contracts`` holds what came so far, in LinkedIn's order; ``total`` is how many LinkedIn says there are.
+    ``contracts`` holds the contracts so far, in LinkedIn's order. ``total`` is the total LinkedIn states.
     """
 
     def __init__(self) -> None:
@@ -96,20 +100,20 @@ class ContractsPaginator:
 
     @property
     def next_query(self) -> str | None:
-        """The query of the next page, encoded; None after the last."""
+        """The encoded query of the next page; None after the last page."""
         return self._queries[-1]
 
     def add(self, page: ContractsPage) -> None:
-        """Take the page of :attr:`next_query`.
+        """Add the page of :attr:`next_query`.
 
-        :raises SalesNavigatorServerError: pages repeat, so the list cannot be trusted.
+        :raises SalesNavigatorServerError: pages repeat, so the list may be incomplete.
         """
         fresh = {each.contract: each for each in page.contracts if each.contract not in self._found}
         self._found |= fresh
         self._barren = 0 if fresh else self._barren + 1
         self.total = max(self.total, page.total or 0, len(self._found))
         first = self._first = self._first or page
-        # Contracts of the first page, beyond its reach: the server ignores where a page is to begin.
+        # A later page with contracts of the first page means that the server ignores ``start``.
         urns = {each.contract for each in page.contracts}
         of_the_first = bool(urns) and urns <= {each.contract for each in first.contracts}
         ignores_start = of_the_first and page.asked >= first.count

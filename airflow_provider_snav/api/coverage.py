@@ -1,7 +1,7 @@
-"""Which landed file answers for which part of an export's time. Pure.
+"""Finds the landed file that is valid for each part of an export's time. Pure.
 
-Windows that are read again overlap, and a failed run leaves a gap. For each moment the file that landed last
-is the one to believe.
+Two windows overlap if a window was exported again, and a failed run leaves a gap. For each moment the file
+that landed last is valid.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Landed:
     :param export: ``export_type`` of an analytics export, or ``crm_validation``.
     :param subject: URN of the contract or CRM instance.
     :param start_at: first moment of the window.
-    :param until: the moment after its last one. LinkedIn's ``end_at`` is one millisecond earlier.
-    :param uris: of the files; none if the window has no rows. The folder, if the event lists not all files.
-    :param landed_at: when; of two windows that overlap, the later one answers.
+    :param until: the first moment after the window. LinkedIn's ``end_at`` is one millisecond earlier.
+    :param uris: the files; empty if the window has no rows. If the event does not list all files, the folder.
+    :param landed_at: the time of the landing. Of two windows that overlap, the later landing is valid.
     """
 
     export: str
@@ -38,7 +38,7 @@ class Landed:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A span of time, the files that answer for it, and those that landed earlier and do not."""
+    """A span of time, the landing that is valid for it, and the earlier landings that are not."""
 
     start_at: dt.datetime
     until: dt.datetime
@@ -56,9 +56,9 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What landed of one export of one contract or CRM instance, in order of time.
+    """The landings of one export of one contract or CRM instance, in order of time.
 
-    The answers do not overlap. With the gaps they make up the time from the first window to the last one.
+    The answers do not overlap. Together with the gaps they cover the time from the first window to the last.
     """
 
     export: str
@@ -68,15 +68,15 @@ class Coverage:
 
     @property
     def overlaps(self) -> tuple[Answer, ...]:
-        """The answers for which an earlier file holds rows of the same time."""
+        """The answers for whose time an earlier landing exists, too."""
         return tuple(answer for answer in self.answers if answer.overruled)
 
 
 def coverage(landings: Iterable[Landed]) -> list[Coverage]:
-    """Say which files answer for which time.
+    """Find the valid landing for each span of time.
 
-    :param landings: from :func:`landed_of`, in any order. Of two that landed at the same moment, the later in
-        this order counts as the later one.
+    :param landings: from :func:`landed_of`, in any order. Of two that landed at the same moment, the second
+        one is valid.
     :returns: one entry for each export and subject, in alphabetical order.
     """
     found: dict[tuple[str, str], list[Landed]] = defaultdict(list)
@@ -110,9 +110,10 @@ def _coverage(export: str, subject: str, landings: list[Landed]) -> Coverage:
 
 
 def landed_of(record: Mapping[str, Any], landed_at: dt.datetime) -> list[Landed]:
-    """Read what an asset event's ``extra`` or a manifest says.
+    """Read the ``extra`` of an asset event, or a manifest.
 
-    :param landed_at: the timestamp of the event, or when the manifest was written.
+    :param landed_at: the timestamp of the event, or the time at which the manifest was written.
+    :returns: one entry for each window.
     :raises KeyError: the record does not name its export, as manifests of version 0.1.0 do not.
     """
     export = record["export_type"] or record["kind"]

@@ -1,8 +1,8 @@
-"""The two token families: what a connection can offer, and how to mint what it cannot.
+"""The two token families: the tokens of a connection, and how to mint a token.
 
-Contracts, analytics exports and sales access tokens want a member (3-legged) token; CRM validation and
-profile associations want an application (2-legged) token. Rules: LinkedIn's pages on the authorization
-code flow, programmatic refresh tokens and the client credential flow.
+Contracts, analytics exports and sales access tokens need a member (3-legged) token. CRM validation and
+profile associations need an application (2-legged) token. Documents, below https://learn.microsoft.com/en-us/linkedin/shared/authentication:
+authorization-code-flow, programmatic-refresh-tokens, client-credentials-flow.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SUMMARY = {
     Credential.APPLICATION: "get an application token from LinkedIn",
 }
 _REFUSED = {
-    Credential.MEMBER: "The refresh token is expired or revoked, or belongs to another application: have the"
-    " member consent again and put the new tokens into the connection.",
+    Credential.MEMBER: "The refresh token is expired or revoked, or belongs to another application. The"
+    " member must consent again; put the new tokens into the connection.",
     Credential.APPLICATION: "Check login (OAuth client id) and client_secret of the connection, and that"
     " LinkedIn allows the application to create application tokens.",
 }
@@ -42,10 +42,10 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A token LinkedIn issued to this process.
+    """A token that LinkedIn issued to this process.
 
-    :param expires_in: seconds it lives.
-    :param refresh_token: what LinkedIn sent for the next refresh, if anything.
+    :param expires_in: seconds from the issue to the expiry.
+    :param refresh_token: the refresh token that LinkedIn sent with it, if any.
     """
 
     value: str = field(repr=False)
@@ -54,11 +54,11 @@ class Minted:
 
     @property
     def secrets(self) -> list[str]:
-        """What the log must never show."""
+        """The values that the log must not show."""
         return [text for text in (self.value, self.refresh_token) if text]
 
     def is_good(self, age: float) -> bool:
-        """Whether it can serve another call ``age`` seconds after it was minted."""
+        """Return True if a call can use the token ``age`` seconds after it was minted."""
         return age < self.expires_in - min(_MARGIN_SECONDS, self.expires_in / 10)
 
 
@@ -68,7 +68,7 @@ class Grant:
 
     :param beside: the connection's own token. Part of the cache key: replacing the connection's token
         discards the tokens minted before.
-    :param key: equal for equal grants; tells nothing about them.
+    ``key`` is equal for equal grants, and contains no secret.
     """
 
     credential: Credential
@@ -82,13 +82,13 @@ class Grant:
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def after(self, minted: Minted) -> Grant:
-        """The same grant with the refresh token LinkedIn sent along last, should it have been a new one."""
+        """Return this grant with the refresh token that LinkedIn sent with ``minted``."""
         if self.credential is Credential.APPLICATION or not minted.refresh_token:
             return self
         return replace(self, form={**self.form, "refresh_token": minted.refresh_token})
 
     def call(self) -> Call[Minted]:
-        """Ask for the token. The answer's ``expires_in`` may be text."""
+        """Return the call that mints a token. The answer's ``expires_in`` may be text."""
         return oauth_call(
             _SUMMARY[self.credential], self.token_url, self.form, minted, _REFUSED[self.credential]
         )
@@ -97,7 +97,7 @@ class Grant:
 def oauth_call(
     summary: str, url: str, form: Mapping[str, str], parse: Callable[[Response], T], hint: str = ""
 ) -> Call[T]:
-    """A form for one of LinkedIn's OAuth addresses, which carries its credentials itself."""
+    """Return a call that sends a form, credentials included, to one of LinkedIn's OAuth addresses."""
     return Call(
         summary=summary,
         method="POST",
@@ -110,10 +110,13 @@ def oauth_call(
 
 
 def minted(answer: Response) -> Minted:
-    """Read an answer of the token endpoint."""
+    """Read an answer of the token endpoint.
+
+    :raises ValueError: the token cannot be sent in a header. (A KeyError or TypeError: it is unreadable.)
+    """
     body: Mapping[str, Any] = answer.json()
     token = body["access_token"]
-    # What cannot stand in a header would be shown by the HTTP library's complaint about it.
+    # The HTTP library would show such a token in the message of its error.
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise ValueError("access_token")
     expires_in = body.get("expires_in")
@@ -123,16 +126,18 @@ def minted(answer: Response) -> Minted:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a connection has for one family: a token as it stands, a way to mint one, or both."""
+    """What a connection has for one token family: a token, a way to mint one, or both."""
 
     token: Token | None
     grant: Grant | None
 
 
 def offer(settings: ConnectionSettings, credential: Credential) -> Offer:
-    """What the connection has for this family. With only an access token, that token serves every call.
+    """Return the token and the grant of the connection for this family.
 
-    :raises SalesNavigatorCredentialError: it has nothing; says which fields to fill.
+    If the connection has only an access token, all calls use that token.
+
+    :raises SalesNavigatorCredentialError: it has neither; the message names the fields to fill in.
     """
     token = Token(settings.access_token) if settings.access_token else None
     grant = _grant(settings, credential)
@@ -144,7 +149,7 @@ def offer(settings: ConnectionSettings, credential: Credential) -> Offer:
 
 
 def has_own(settings: ConnectionSettings, credential: Credential) -> bool:
-    """Whether the connection has what this family wants, not just a token lent from the other."""
+    """Return True if the connection has a credential of this family, not only that of the other one."""
     grant = _grant(settings, credential)
     return bool(grant or (credential is Credential.MEMBER and settings.access_token))
 

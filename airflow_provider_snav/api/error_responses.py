@@ -1,6 +1,6 @@
-"""What an answer that is no success means: one typed error, in LinkedIn's words and without secrets.
+"""Turns an answer that is not a success into one typed error, with LinkedIn's message and without secrets.
 
-Status codes and bodies follow LinkedIn's shared error-handling page.
+Document for status codes and bodies: https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/error-handling
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from airflow_provider_snav.api import errors
 from airflow_provider_snav.api.messages import Call, NoAnswer, OddAnswerError, Reply, Response, Token
 
 DOUBTED = (401, 403, 404, 410)
-"""The statuses that mean something only when LinkedIn itself gives them, see :func:`is_linkedins`."""
+"""These statuses are final only in an answer of LinkedIn itself, see :func:`is_linkedins`."""
 
 _YOUNG = dt.timedelta(minutes=15)
-"""A job younger than this is never gone, whatever a 404 says: needless jobs hold up all that wait."""
+"""A 404 for a job younger than this is not final, because a needless second job delays all others."""
 
 _NOT_PROCESSED = (408, 421, 423, 425, 429, 503)
-"""By their definition in HTTP, the server did not process the request, and may do so later."""
+"""With these statuses HTTP says that the server did not process the request, but may do so later."""
 
 _SECRETS = ("client_secret", "refresh_token", "code", "token")
 
 
 def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesNavigatorError:
-    """The typed error for an answer that is not 2xx, or for none at all."""
+    """Return the typed error for an answer that is not 2xx, or for no answer."""
     if not isinstance(reply, Response):
         reason = reply.reason if isinstance(reply, NoAnswer) else "no answer"
         return errors.SalesNavigatorConnectionError(f"Could not {call.summary}: {reason}.")
@@ -45,7 +45,7 @@ def failure(call: Call[Any], reply: Reply, token: Token | None) -> errors.SalesN
     message = _said(call, body, details)
     if reply.status == 429:
         return _rate_limit(message, str(body.get("message", "")), reply, details)
-    # A download has no target: the store of files behind it may speak as it likes.
+    # A download (no target) is excepted: the file server behind it does not mark its errors.
     if not linkedins and call.target and reply.status < 500:
         field = "token_url" if call.credential is None else "host"
         message += _redirect(reply, field) if reply.status < 400 else _GATEWAY.format(reply.status, field)
@@ -64,26 +64,26 @@ _GATEWAY = (
 
 
 def is_linkedins(call: Call[Any], reply: Response, body: Mapping[str, Any]) -> bool:
-    """Whether LinkedIn gave this error, and not a proxy, a firewall or a load balancer on the way.
+    """Return True if this error is LinkedIn's, and not that of a proxy, a firewall or a load balancer.
 
-    LinkedIn marks its errors by a header, or by an integer in the body ("Error Handling"); its token endpoint
-    by OAuth's ``error``. Nobody else's 403, 404 or 410 says anything about a job, a match or a role.
+    LinkedIn's errors have a header, or an integer in the body ("Error Handling"). Those of its token endpoint
+    have OAuth's ``error``. A 403, 404 or 410 of another server says nothing about a job, a match or a role.
 
-    :param body: the answer's JSON object, empty when it has none.
+    :param body: the JSON object of the answer; empty without one.
     """
     if "x-restli-error-response" in reply.headers:
         return True
     if call.credential is None and isinstance(body.get("error"), str):
         return True
-    # Not isinstance: in Python a bool is an int, in JSON it is not.
+    # type() and not isinstance, because a bool is an int in Python.
     return any(type(body.get(name)) is int for name in ("status", "serviceErrorCode"))
 
 
 def passes(status: int) -> bool:
-    """Whether this status, whoever gave it, says that the same request may succeed later.
+    """Return True if the same request may succeed later, whether LinkedIn or a gateway sent the status.
 
-    400, 405, 411, 414, 422 and 426 are not among them, not even from a gateway: they speak of the request
-    itself, which another try would send unchanged.
+    400, 405, 411, 414, 422 and 426 are final, even from a gateway. They refuse the request itself, and
+    another try would send the same request.
     """
     return status >= 500 or status in _NOT_PROCESSED
 
@@ -91,13 +91,13 @@ def passes(status: int) -> bool:
 def _asks_about_a_young_job(call: Call[Any], reply: Response) -> bool:
     if reply.status not in (404, 410) or not call.submitted_at:
         return False
-    # The answer's own time counts as well: the sandbox's clock can be put forward.
+    # The Date header counts as well, because the sandbox's clock can be put forward.
     at = max(reply.received_at, _moment(reply, "date") or reply.received_at)
     return at - call.submitted_at < _YOUNG
 
 
 def may_have_created(call: Call[Any], reply: Reply, error: errors.SalesNavigatorError) -> bool:
-    """Whether LinkedIn may have created a job for this request although no answer named it."""
+    """Return True if LinkedIn may have created a job for this request without an answer that named it."""
     if not call.creates:
         return False
     if isinstance(reply, Response):
@@ -107,14 +107,14 @@ def may_have_created(call: Call[Any], reply: Reply, error: errors.SalesNavigator
 
 
 def doubted(error: errors.SalesNavigatorError, jobs: int) -> None:
-    """Let the error say that this number of jobs is in doubt."""
+    """Add the number of jobs in doubt to the error and to its message."""
     error.jobs_in_doubt = jobs
     if jobs:
         error.because(in_doubt(jobs))
 
 
 def in_doubt(jobs: int) -> str:
-    """What becomes of jobs that LinkedIn may have created although no answer named them."""
+    """Describe jobs that LinkedIn may have created without an answer that named them."""
     if jobs == 1:
         return "LinkedIn may have created a job whose answer was lost."
     return f"LinkedIn may have created up to {jobs} jobs whose answers were lost."
@@ -145,16 +145,16 @@ def _wait(retry_after: float | None) -> str:
 
 
 def _secrets(call: Call[Any], token: Token | None) -> list[str]:
-    """What was sent and must not come back in a message."""
+    """Return the secrets of the request, which must not appear in a message."""
     form = parse_qsl(call.body.decode()) if isinstance(call.body, bytes) else []
     sent = [value for name, value in form if name in _SECRETS]
     sent += [token.value] if token else []
-    # Sent in this form, it may be echoed in this form.
+    # The server may repeat a secret in the encoded form in which it received it.
     return sent + [quoted for value in sent if (quoted := quote_plus(value)) != value]
 
 
 def _error_body(reply: Response, secrets: list[str]) -> dict[str, Any]:
-    """The answer's JSON object, without secrets; empty when it has none."""
+    """Return the JSON object of the answer without secrets; empty if it has none."""
     try:
         body = reply.json()
     except ValueError:
@@ -175,7 +175,7 @@ def _said(call: Call[Any], body: Mapping[str, Any], details: Mapping[str, Any]) 
 
 
 def _told(call: Call[Any], words: str, details: Mapping[str, Any]) -> str:
-    """One sentence: what was tried, the status, the answer's words, the ids LinkedIn's support asks for."""
+    """Write one sentence: the call, the status, LinkedIn's message, and the ids for its support."""
     codes = [f"HTTP {details['status_code']}"]
     if details.get("service_error_code") is not None:
         codes.append(f"serviceErrorCode {details['service_error_code']}")
@@ -186,7 +186,7 @@ def _told(call: Call[Any], words: str, details: Mapping[str, Any]) -> str:
 
 
 def unusable(call: Call[Any], reply: Response, cause: Exception) -> errors.SalesNavigatorApiError:
-    """The error for a 2xx answer of which ``parse`` could make nothing."""
+    """Return the error for a 2xx answer that ``parse`` could not read."""
     details: dict[str, Any] = {"status_code": reply.status, "request_ids": reply.request_ids}
     if isinstance(cause, OddAnswerError):
         return cause.kind(_told(call, str(cause), details), **details)
@@ -212,7 +212,7 @@ def _rate_limit(
 
 
 def _retry_after(reply: Response) -> float | None:
-    """Seconds to wait as the Retry-After header says, a number or a date; None without a readable one."""
+    """Return the seconds of the Retry-After header, a number or a date; None if it is not readable."""
     value = reply.headers.get("retry-after", "")
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
@@ -221,7 +221,7 @@ def _retry_after(reply: Response) -> float | None:
 
 
 def _moment(reply: Response, header: str) -> dt.datetime | None:
-    """The date a header holds; None without a readable one that has a time zone."""
+    """Return the date of a header; None if it is not readable or has no time zone."""
     try:
         moment = parsedate_to_datetime(reply.headers.get(header, ""))
     except (TypeError, ValueError):

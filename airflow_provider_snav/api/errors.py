@@ -1,19 +1,19 @@
-"""Every error of this package, and what each one asks of the reader.
+"""Every error of this package.
 
 ::
 
     SalesNavigatorError
     ├── SalesNavigatorConfigurationError   an argument or the connection is wrong; nothing was sent
-    │   ├── SalesNavigatorWindowError        the export window is one LinkedIn refuses
-    │   ├── SalesNavigatorCredentialError    the connection lacks the credential this call needs
-    │   └── SalesNavigatorHostError          a token would leave for a host that is not allowed
+    │   ├── SalesNavigatorWindowError        LinkedIn would refuse the export window
+    │   ├── SalesNavigatorCredentialError    the connection has no credential for this call
+    │   └── SalesNavigatorHostError          a token must not be sent to this host
     ├── SalesNavigatorApiError             LinkedIn answered with an error (status_code, request_id, ...)
     │   ├── SalesNavigatorBadRequestError    400, 405, 411, 414 and other 4xx; a redirect
-    │   ├── SalesNavigatorAuthenticationError  401, or no new token to be had
+    │   ├── SalesNavigatorAuthenticationError  401, or LinkedIn issues no token
     │   ├── SalesNavigatorPermissionError    403
     │   ├── SalesNavigatorNotFoundError      404, 410
     │   ├── SalesNavigatorRateLimitError     429 (daily)
-    │   └── SalesNavigatorServerError        5xx and what else passes; an answer that is not LinkedIn's
+    │   └── SalesNavigatorServerError        5xx, 408, ...; an answer that is not LinkedIn's
     ├── SalesNavigatorPartialError         LinkedIn failed on some keys of a batch (results)
     ├── SalesNavigatorConnectionError      no answer at all: network, TLS, timeout
     ├── SalesNavigatorStoppedError         Airflow stopped the task
@@ -23,12 +23,11 @@
     └── SalesNavigatorLandingError         nothing was published
         ├── SalesNavigatorIncompleteDownloadError  the stream was cut, or is not an export
         ├── SalesNavigatorRowCountError            rows and rowCount differ (expected, actual)
-        └── SalesNavigatorDestinationError         the store refused, or something lies there already
+        └── SalesNavigatorDestinationError         a store failed, or the file exists already
 
-``retryable`` says whether trying the same thing again can help; operators turn an error that is
-not retryable into one Airflow does not retry. ``section`` is where ``docs/errors.md`` says what to
-do; a task's last message names it. No message, attribute or ``repr`` here ever holds a token or a
-download URL.
+``retryable`` is False if a retry would fail in the same way. Operators turn such an error into one that
+Airflow does not retry. ``section`` names the section of ``docs/errors.md`` that says what to do. The last
+message of a task names it, too. No message, attribute or ``repr`` here holds a token or a download URL.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ from typing import Any, Self
 class SalesNavigatorError(Exception):
     """Base of all errors raised by this package.
 
-    :param retryable: None for what is true of the class.
+    :param retryable: None for the value of the class.
 
-    ``jobs_in_doubt`` is the number of jobs LinkedIn may have created although no answer named them.
+    ``jobs_in_doubt`` is the number of jobs that LinkedIn may have created without an answer that named them.
     """
 
     retryable: bool = True
@@ -56,16 +55,16 @@ class SalesNavigatorError(Exception):
 
     @property
     def see(self) -> str:
-        """Where the documentation says what happened and what to do, and the command that prints it."""
+        """The place in the error guide, and the command that prints it."""
         return f"(see docs/errors.md#{self.section}; python -m airflow_provider_snav explain {self.section})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default a copy is made from args alone, which the classes with keywords refuse; a process
-        # pool breaks on it.
+        # The default copies an exception from args alone. That fails for classes with keyword arguments, and
+        # so would a process pool.
         return _rebuilt, (type(self), self.args), self.__dict__
 
     def because(self, consequence: str) -> Self:
-        """Add to the message what this means for the export: the job's fate and what a retry will do."""
+        """Add a sentence to the message: what became of the export, and what a retry will do."""
         self.args = (f"{self} {consequence}", *self.args[1:])
         return self
 
@@ -94,7 +93,7 @@ class SalesNavigatorCredentialError(SalesNavigatorConfigurationError):
 
 
 class SalesNavigatorHostError(SalesNavigatorConfigurationError):
-    """A URL that no token may go to: a host neither LinkedIn's nor named by the connection, or plain http."""
+    """A token must not be sent to this URL: its host is not allowed, or it uses plain http."""
 
     section = "host"
 
@@ -102,13 +101,13 @@ class SalesNavigatorHostError(SalesNavigatorConfigurationError):
 class SalesNavigatorApiError(SalesNavigatorError):
     """LinkedIn answered with an error.
 
-    :param message: what was asked, what LinkedIn said and what to do.
+    :param message: the call, LinkedIn's message, and what to do.
     :param status_code: the HTTP status.
-    :param service_error_code: LinkedIn's numeric ``serviceErrorCode``, when the body has one.
-    :param code: LinkedIn's textual ``code``, when the body has one.
-    :param request_ids: ``x-li-uuid``, ``x-li-request-id`` and ``x-li-fabric`` as answered; LinkedIn
-        support asks for them.
-    :param retry_after: seconds to wait before the next try, when the answer says so.
+    :param service_error_code: LinkedIn's ``serviceErrorCode``, if the body has one.
+    :param code: LinkedIn's ``code`` (text), if the body has one.
+    :param request_ids: the headers ``x-li-uuid``, ``x-li-request-id`` and ``x-li-fabric`` of the answer, for
+        LinkedIn's support.
+    :param retry_after: seconds to wait before the next request, if the answer says so.
     """
 
     section = "api"
@@ -132,26 +131,26 @@ class SalesNavigatorApiError(SalesNavigatorError):
 
     @property
     def request_id(self) -> str | None:
-        """The one id to quote to LinkedIn support, or None when the answer carried none."""
+        """The id to give to LinkedIn's support; None if the answer had none."""
         return next(iter(self.request_ids.values()), None)
 
 
 class SalesNavigatorBadRequestError(SalesNavigatorApiError):
-    """LinkedIn refused the request itself (400 and other 4xx without a class of their own)."""
+    """LinkedIn refused the request: 400, and every 4xx without another class."""
 
     retryable = False
     section = "bad-request"
 
 
 class SalesNavigatorAuthenticationError(SalesNavigatorApiError):
-    """401: the token is expired, revoked or invalid and could not be renewed; or LinkedIn issues none."""
+    """401: the token is expired, revoked or invalid and was not renewed; or LinkedIn issues no token."""
 
     retryable = False
     section = "authentication"
 
 
 class SalesNavigatorPermissionError(SalesNavigatorApiError):
-    """403: the token is valid and lacks the scope or the role this call needs."""
+    """403: the token is valid, but its scope or the member's role does not allow this call."""
 
     retryable = False
     section = "permission"
@@ -195,7 +194,7 @@ class SalesNavigatorRateLimitError(SalesNavigatorApiError):
 
 
 class SalesNavigatorServerError(SalesNavigatorApiError):
-    """5xx, 408, 421, 423, 425; or an answer that is not LinkedIn's, or is not one to this call."""
+    """5xx, 408, 421, 423 or 425; or the answer is not LinkedIn's, or does not belong to the call."""
 
     section = "server"
 
@@ -203,7 +202,7 @@ class SalesNavigatorServerError(SalesNavigatorApiError):
 class SalesNavigatorPartialError(SalesNavigatorError):
     """LinkedIn failed on some keys of a batch and answered the others.
 
-    :param results: one AssociationResult a key, in the order asked.
+    :param results: one AssociationResult for each key, in the order of the keys.
     """
 
     section = "partial"
@@ -214,7 +213,7 @@ class SalesNavigatorPartialError(SalesNavigatorError):
 
 
 class SalesNavigatorConnectionError(SalesNavigatorError):
-    """LinkedIn could not be reached; the tries of this call are used up."""
+    """No answer came, and all tries of this call are used up."""
 
     section = "connection"
 
@@ -256,28 +255,28 @@ class SalesNavigatorExportFailedError(SalesNavigatorExportError):
 
 
 class SalesNavigatorExportTimeoutError(SalesNavigatorExportError):
-    """The export was not complete at the deadline; the job goes on at LinkedIn."""
+    """The export was not complete at the deadline. The jobs continue at LinkedIn."""
 
     section = "export-timeout"
 
 
 class SalesNavigatorLandingError(SalesNavigatorError):
-    """A file could not be landed; nothing was published."""
+    """A file could not be landed. Nothing was published."""
 
     section = "landing"
 
 
 class SalesNavigatorIncompleteDownloadError(SalesNavigatorLandingError):
-    """The stream ended early, is damaged, or is not an export at all."""
+    """The file ended early, is damaged, or is not an export."""
 
     section = "incomplete-download"
 
 
 class SalesNavigatorRowCountError(SalesNavigatorLandingError):
-    """The file's rows differ from the ``rowCount`` LinkedIn stated.
+    """The number of rows in the file is not LinkedIn's ``rowCount``.
 
     :param expected: LinkedIn's ``rowCount``.
-    :param actual: CSV records counted, header excluded.
+    :param actual: the CSV records of the file, without the header.
     """
 
     section = "row-count"
@@ -289,13 +288,13 @@ class SalesNavigatorRowCountError(SalesNavigatorLandingError):
 
 
 class SalesNavigatorDestinationError(SalesNavigatorLandingError):
-    """The store refused to be written or read, or something lies at the destination already."""
+    """A store could not be read or written, or the file exists already."""
 
     section = "destination"
 
 
 def clean(text: str, secrets: Sequence[str] = ()) -> str:
-    """The text on one line, without secrets and without anything that may be a signed URL."""
+    """Return the text on one line, without the secrets and without words that may be a signed URL."""
     for secret in secrets:
         text = text.replace(secret, "***")
     return " ".join("***" if "://" in word or "?" in word.rstrip("?") else word for word in text.split())

@@ -1,7 +1,7 @@
-"""One call from first try to result: a generator that decides and does no I/O.
+"""One call from the first try to the result: tokens, tries, waits. A generator without I/O.
 
-:func:`~airflow_provider_snav.api.messages.drive` and ``adrive`` perform its steps. It returns the result of
-the call's ``parse``, or raises one typed error.
+:func:`~airflow_provider_snav.api.messages.drive` and ``adrive`` perform its steps. The generator returns the
+result of the call's ``parse``, or raises one typed error.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from airflow_provider_snav.api.messages import (
 T = TypeVar("T")
 
 MOST_CREATIONS = 2
-"""Jobs at most from one call that creates one: after a lost answer it is sent once more.
+"""The most jobs that one call can create: after a lost answer the call is sent once more.
 
-LinkedIn runs one export of a contract at a time, so each needless job delays those behind it ("FAQ").
+LinkedIn runs one export of a contract at a time, so a needless job delays all jobs after it. Document:
+https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/faq
 """
 MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -41,21 +42,21 @@ _REVOKED = 65601
 _JUST_MINTED_SECONDS = 60
 
 _RENEW = {
-    Credential.MEMBER: "The member access token is no longer good: put a new one in the connection's"
-    " password, or give the connection a refresh_token.",
-    Credential.APPLICATION: "LinkedIn refused the application token: check login (OAuth client id) and"
-    " client_secret of the connection, and that the application has this API.",
+    Credential.MEMBER: "LinkedIn no longer accepts the member access token. Put a new one into the"
+    " connection's password, or give the connection a refresh_token.",
+    Credential.APPLICATION: "LinkedIn refused the application token. Check login (OAuth client id) and"
+    " client_secret of the connection, and that the application has access to this API.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient one call is with a failing network, a failing server and throttling.
+    """How often one call is sent when the network fails, the server fails or a rate limit applies.
 
-    :param tries: requests at most.
-    :param first: seconds before the second try; doubled each time, with jitter down to half of it.
-    :param longest_wait: a Retry-After beyond this many seconds is raised, not waited for.
-    :param fresh_token_waits: seconds to wait, in turn, when LinkedIn refuses a token it has just issued.
+    :param tries: the most requests.
+    :param first: seconds before the second try. The wait doubles with each try; jitter takes off up to half.
+    :param longest_wait: seconds. A longer Retry-After is not waited for; the call fails.
+    :param fresh_token_waits: seconds of each wait when LinkedIn refuses a token that it has just issued.
     """
 
     tries: int = 6
@@ -64,7 +65,7 @@ class RetryPolicy:
     fresh_token_waits: tuple[float, ...] = (5.0, 10.0, 15.0)
 
     def delay(self, failed_tries: int, error: errors.SalesNavigatorError, jitter: float) -> float | None:
-        """Seconds until the next try, or None to give up.
+        """Return the seconds until the next try; None if there is none.
 
         :param jitter: a random number from 0 to 1.
         """
@@ -79,11 +80,13 @@ class RetryPolicy:
 def exchange(
     call: Call[T], base_url: str, policy: RetryPolicy, random: Callable[[], float]
 ) -> Generator[Step, Reply, T]:
-    """Run one call: fetch a token, send, renew a refused token once, retry what can pass.
+    """Run one call: get a token, send the request, renew a refused token once, try again if that can help.
 
     :param base_url: the API base, without a trailing slash.
-    :raises SalesNavigatorApiError: LinkedIn's final answer, by status.
-    :raises SalesNavigatorConnectionError: no answer in the last try.
+    :param random: returns numbers from 0 to 1.
+    :returns: the result of the call's ``parse``.
+    :raises SalesNavigatorApiError: LinkedIn's final answer is an error. The class depends on the status.
+    :raises SalesNavigatorConnectionError: no answer came in the last try.
     """
     bearer: _Bearer | None = None
     if call.credential:
@@ -101,13 +104,13 @@ def exchange(
             doubts += may_have_created(call, reply, outcome)
             if doubts == MOST_CREATIONS or (doubts and _succeeded(reply)):
                 raise outcome
-            # After a gateway's 401 as well: a new token does no harm.
+            # Also after a gateway's 401, because a new token does no harm.
             if bearer and isinstance(reply, Response) and reply.status == 401:
                 if (yield from bearer.is_worth_another_try(outcome)):
                     continue
                 if isinstance(outcome, errors.SalesNavigatorAuthenticationError):
                     outcome.because(_RENEW[bearer.credential])
-            again = " It is sent once more at most, since LinkedIn may have created a job." if doubts else ""
+            again = " It is sent at most once more, since LinkedIn may have created a job." if doubts else ""
             yield from tries.wait_after(outcome, again)
     except errors.SalesNavigatorError as error:
         doubted(error, doubts)
@@ -116,14 +119,14 @@ def exchange(
 
 @dataclass(slots=True)
 class _Tries:
-    """The tries of one call that failed so far."""
+    """Counts the failed tries of one call."""
 
     policy: RetryPolicy
     random: Callable[[], float]
     failed: int = 0
 
     def wait_after(self, error: errors.SalesNavigatorError, note: str = "") -> Generator[Step, Reply, None]:
-        """Wait before the next try; raise the error if there is to be none."""
+        """Wait before the next try; raise the error if there is none."""
         self.failed += 1
         delay = self.policy.delay(self.failed, error, self.random())
         if delay is None:
@@ -140,7 +143,7 @@ class _Result(Generic[T]):
 class _Bearer:
     """The token of one call.
 
-    :param waits: seconds to wait, in turn, for a token too new to be known.
+    :param waits: seconds of each wait for a token that LinkedIn does not accept yet.
     """
 
     credential: Credential
@@ -149,10 +152,10 @@ class _Bearer:
     renewed: bool = False
 
     def is_worth_another_try(self, error: errors.SalesNavigatorError) -> Generator[Step, Reply, bool]:
-        """After a 401: wait for a token that is too new, or else get another one, once."""
+        """After a 401: wait if the token is too new, otherwise get another token, once."""
         wait = next(self.waits, None) if self._may_be_too_new(error) else None
         if wait is not None:
-            yield Sleep(wait, "LinkedIn does not know the token it has just issued yet")
+            yield Sleep(wait, "LinkedIn does not accept the token that it has just issued yet")
             return True
         if self.renewed:
             return False
@@ -209,18 +212,21 @@ def open_download(
     policy: RetryPolicy,
     random: Callable[[], float],
 ) -> Generator[Step, Reply, Response]:
-    """Open one file; its bytes are the driver's to stream. Document: Exporting User Activity, "Download".
+    """Open one file for streaming.
 
-    Redirects are followed to allowed hosts; the token goes along within the same scheme, host and port only.
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/exporting-user-activity
+    A redirect to an allowed host is followed. The token is sent only to the same scheme, host and port.
 
-    :param check: raises SalesNavigatorHostError for a URL no token, and no request, may go to.
+    :param url: the download URL of a job.
+    :param check: raises SalesNavigatorHostError for a URL that may not receive a request.
+    :returns: the 200 answer with an unread body.
     :raises SalesNavigatorHostError: ``check`` refused a URL, or there were too many redirects.
-    :raises SalesNavigatorApiError: 401, 403, 404 and 410 mean the URL has expired, or the token has.
+    :raises SalesNavigatorApiError: 401, 403, 404 and 410 mean that the URL or the token has expired.
     :raises SalesNavigatorIncompleteDownloadError: a 2xx answer other than 200, which is not the whole file.
-    :raises SalesNavigatorConnectionError: no answer in the last try.
+    :raises SalesNavigatorConnectionError: no answer came in the last try.
     """
     call: Call[None] = Call("download the file", "GET", "", lambda _: None, credential)
-    # Here too, not just before it is sent: not even a token is minted for a URL that is refused.
+    # Check before the token is requested, so that no token is minted for a refused URL.
     check(url)
     token = yield from _token(NeedToken(credential))
     tries = _Tries(policy, random)
@@ -229,13 +235,13 @@ def open_download(
         if isinstance(reply, Response) and reply.status == 200:
             return reply
         if isinstance(reply, Response) and 200 < reply.status < 300:
-            # A 206, for instance: no part of the file was requested.
+            # For example a 206, although no part of the file was requested.
             raise errors.SalesNavigatorIncompleteDownloadError(
                 f"Could not download the file: HTTP {reply.status} is not the whole file."
             )
         error = failure(call, reply, token)
         if isinstance(reply, Response) and reply.status in DOUBTED:
-            # The URL does not work, whether LinkedIn or a gateway answered. The caller can get a new one.
+            # The URL does not work, even if a gateway answered. The caller can get a new URL.
             raise error
         yield from tries.wait_after(error)
 
@@ -243,7 +249,7 @@ def open_download(
 def _follow(
     url: str, token: Token | None, check: Callable[[str], None]
 ) -> Generator[Step, Reply, Response | NoAnswer | None]:
-    # identity: Content-Length then counts the very bytes that land.
+    # With identity, Content-Length counts the bytes of the file itself.
     headers = {"X-RestLi-Protocol-Version": restli.PROTOCOL_VERSION, "Accept-Encoding": "identity"}
     for _ in range(1 + MAX_REDIRECTS):
         reply = yield Request("GET", url, headers, token=token, stream=True)
@@ -258,7 +264,7 @@ def _follow(
         try:
             url = urljoin(url, reply.headers["location"])
         except ValueError:
-            url = ""  # as no URL at all it is refused, with the same message
+            url = ""  # check() refuses it with the same message
         check(url)
         if Origin.of(url, "The download URL") != origin:
             token = None

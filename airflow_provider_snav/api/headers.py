@@ -1,4 +1,4 @@
-"""The headers a connection adds to requests: for gateways, or a version LinkedIn may ask for one day."""
+"""The headers a connection adds to requests, for a gateway or for a version that LinkedIn may require."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _OURS = {
-    # what shows who asks
+    # credentials
     "authorization", "proxy-authorization",
-    # what this package sets
+    # set by this package
     "accept", "accept-encoding", "content-type", "range", "x-restli-protocol-version", "x-restli-method",
     "x-http-method-override",
-    # what the HTTP library sets, and what is between it and the next machine
+    # set by the HTTP library, or for one network connection only
     "host", "content-length", "content-encoding", "transfer-encoding", "te", "trailer", "expect",
     "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "upgrade", "http2-settings",
 }  # fmt: skip
@@ -29,8 +29,9 @@ _SHORTEST_SECRET = 8
 def read_headers(value: Any) -> Headers:
     """Read the extra ``headers``.
 
-    :param value: a mapping, or its JSON text, which is what the connection form has before Airflow 3.2.
-    :raises SalesNavigatorConfigurationError: a name or a value cannot be sent, or only we may set it.
+    :param value: a mapping, or its JSON text, which the connection form holds before Airflow 3.2.
+    :raises SalesNavigatorConfigurationError: a name or a value cannot be sent, or only this package may set
+        the header.
     """
     try:
         given = json.loads(value) if isinstance(value, str) and value.strip() else value or {}
@@ -51,7 +52,7 @@ def read_headers(value: Any) -> Headers:
 
 
 def secrets_of(headers: Headers) -> list[str]:
-    """The values that may be secret: all but a version, and but those too short for a secret."""
+    """Return the values that may be secret. LinkedIn's version and short values are not secret."""
     return [
         value
         for name, value in headers
@@ -61,7 +62,7 @@ def secrets_of(headers: Headers) -> list[str]:
 
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        # Not shown: a whole header line, credential included, may have been pasted as a name.
+        # Do not show it: it may be a whole header line with a credential.
         raise SalesNavigatorConfigurationError(
             "The connection's headers holds a name that is not the name of a header. Give a JSON object of"
             " names and values."
@@ -76,7 +77,7 @@ def _check_name(name: Any) -> None:
 def _text(value: Any, name: str) -> str:
     text = str(value) if type(value) is int else value
     if not isinstance(text, str) or not _VALUE.fullmatch(text):
-        # Not shown: it may be a gateway's credential.
+        # Do not show it: it may be a gateway's credential.
         raise SalesNavigatorConfigurationError(
             f"The connection's headers holds a value for {name} that cannot be sent. Give text in ASCII, on"
             " one line, without blanks at its ends."

@@ -1,18 +1,18 @@
-"""The messages between the core and the code that does I/O, and the two loops that carry them.
+"""The messages between ``api`` and the code that does I/O, and the two loops that pass them on.
 
-The core decides in generators. A generator yields a step; :func:`drive` (for a worker) or :func:`adrive` (for
-the triggerer) performs it and sends the reply back into the generator:
+``api`` and ``exports`` make their decisions in generators. A generator yields a step. :func:`drive` (worker)
+or :func:`adrive` (triggerer) performs the step and sends the reply back into the generator:
 
 ============  =====================================================
 Step          Reply
 ============  =====================================================
-NeedToken     a Token, or None if there is none but the refused one
-Request       a Response, or a NoAnswer when there was none
+NeedToken     a Token, or None if only the refused one exists
+Request       a Response, or a NoAnswer if no answer came
 Sleep         None
 ============  =====================================================
 
-:mod:`airflow_provider_snav.exports.polling` has two steps of its own. Instead of a reply, a generator may get
-a SalesNavigatorError. No ``repr`` here shows a token, a URL, a header or a body.
+:mod:`airflow_provider_snav.exports.polling` adds two steps. A generator may receive a SalesNavigatorError
+instead of a reply. No ``repr`` here shows a token, a URL, a header or a body.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Credential(StrEnum):
 class Token:
     """A bearer token.
 
-    :param age: seconds since this process minted it, None when it came with the connection.
+    :param age: seconds since this process minted it; None for a token of the connection.
     """
 
     value: str = field(repr=False)
@@ -58,7 +58,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NeedToken:
-    """The driver must supply a token of this family, other than ``refused`` if it can."""
+    """Get a token of this family. The reply is another token than ``refused``, or None."""
 
     credential: Credential
     refused: Token | None = None
@@ -66,9 +66,10 @@ class NeedToken:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. ``url`` and ``body`` go out byte for byte.
+    """One HTTP request. ``url`` and ``body`` are sent without any change.
 
-    :param creates: its answer names a job that a retry would have to create again.
+    :param stream: if True, the driver does not read the body of a 200 answer.
+    :param creates: if True, the answer holds the id of a new job. Without it a retry creates another job.
     """
 
     method: str
@@ -84,9 +85,9 @@ class Request:
 class Response:
     """One HTTP answer.
 
-    :param headers: found by names in lower case, however they were spelt.
-    :param body: all of it; empty for a 2xx answer to a streaming request, whose bytes are read later.
-    :param received_at: when it came, aware; the core has no clock of its own.
+    :param headers: a mapping that finds names in lower case.
+    :param body: the whole body; empty for a 2xx answer to a streaming request.
+    :param received_at: an aware datetime.
     """
 
     status: int
@@ -109,10 +110,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The network failed.
+    """No answer came, because the network failed.
 
-    :param reason: names the failure and holds no URL.
-    :param sent: False when the request surely did not reach a server: no connection, no TLS, no proxy.
+    :param reason: describes the failure without a URL.
+    :param sent: False if the request certainly did not reach a server, for example without a connection.
     """
 
     reason: str
@@ -121,7 +122,7 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait this many seconds. The log names the reason, if there is one."""
+    """Wait this many seconds. The driver logs the reason, if there is one."""
 
     seconds: float
     reason: str = ""
@@ -134,10 +135,10 @@ Reply: TypeAlias = Token | Response | NoAnswer | None
 def drive(steps: Generator[S, Any, T], perform: Callable[[S], Any]) -> T:
     """Run a generator to its end, on a worker.
 
-    :param perform: does what one step names and returns the reply. If it raises a SalesNavigatorError, the
-        generator gets that error; any other exception ends the loop.
-    :returns: what the generator returns.
-    :raises SalesNavigatorError: the generator ended with it.
+    :param perform: performs one step and returns the reply. If it raises a SalesNavigatorError, the generator
+        receives that error. Any other exception ends the loop.
+    :returns: the generator's result.
+    :raises SalesNavigatorError: the generator raised it.
     """
     reply: Any = None
     while True:
@@ -152,7 +153,7 @@ def drive(steps: Generator[S, Any, T], perform: Callable[[S], Any]) -> T:
 
 
 async def adrive(steps: Generator[S, Any, T], perform: Callable[[S], Awaitable[Any]]) -> T:
-    """Run a generator to its end, in the triggerer. See :func:`drive`; to stop it, cancel it."""
+    """Run a generator to its end, in the triggerer; see :func:`drive`. Cancelling it stops it."""
     reply: Any = None
     while True:
         try:
@@ -166,10 +167,10 @@ async def adrive(steps: Generator[S, Any, T], perform: Callable[[S], Awaitable[A
 
 
 class OddAnswerError(ValueError):
-    """Raised by a ``parse``: the answer can be read, and is not one to this call.
+    """A ``parse`` raises this for a readable answer that does not belong to its call.
 
-    :param words: what is odd about it.
-    :param kind: the error the call ends with.
+    :param words: describes what is wrong with the answer.
+    :param kind: the class of the error that the call raises.
     """
 
     def __init__(self, words: str, kind: type[SalesNavigatorApiError] = SalesNavigatorServerError) -> None:
@@ -179,16 +180,16 @@ class OddAnswerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One documented operation with its arguments filled in; see ``calls.py``.
+    """One documented operation with its arguments; see ``calls.py``.
 
-    :param summary: what it does, for messages: "read the status of analytics export job 7".
-    :param target: encoded path and query below the API base, or a whole URL.
-    :param parse: makes the result from a 2xx answer; a KeyError, TypeError, ValueError or the like means it
-        is unreadable, an OddAnswerError says what else is wrong with it.
-    :param credential: the token family it needs, None for the token endpoint itself.
-    :param body: JSON (a mapping) or a form already encoded (bytes).
-    :param hint: what to do when LinkedIn does not grant it.
-    :param submitted_at: of the job it asks about, if known: a young one is never gone.
+    :param summary: a verb phrase for messages: "read the status of analytics export job 7".
+    :param target: the encoded path and query below the API base, or a whole URL.
+    :param parse: makes the result from a 2xx answer. A KeyError, TypeError, ValueError or similar means that
+        the answer is unreadable. An OddAnswerError says what else is wrong.
+    :param credential: the token family of the call; None for the token endpoint.
+    :param body: JSON (a mapping) or an encoded form (bytes).
+    :param hint: advice for the message when LinkedIn denies the call.
+    :param submitted_at: when the job was submitted, if known. A 404 for a young job is not final.
     """
 
     summary: str
@@ -202,5 +203,5 @@ class Call(Generic[T]):
 
     @property
     def creates(self) -> bool:
-        """Whether LinkedIn makes another job each time it processes this call."""
+        """True if LinkedIn creates a new job each time it processes this call."""
         return self.method == "POST" and self.credential is not None

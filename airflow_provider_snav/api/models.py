@@ -1,7 +1,7 @@
 """The values in LinkedIn's answers.
 
-Fields are LinkedIn's names in snake case. Times are aware UTC datetimes, whatever unit the wire has.
-Unknown fields are ignored and unknown statuses kept as they are: LinkedIn adds both without notice.
+Fields have LinkedIn's names in snake case. Times are aware UTC datetimes; in the answers they are numbers.
+Unknown fields are ignored and unknown statuses are kept, because LinkedIn adds both without notice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _URN = re.compile(r"urn:li:[^\s:]+:\S+")
 
 
 class JobStatus(StrEnum):
-    """The documented statuses. A job may report others: compare, never convert."""
+    """The documented statuses. A job may have another status, so compare the text and do not convert it."""
 
     ENQUEUED = "ENQUEUED"
     PROCESSING = "PROCESSING"
@@ -32,17 +32,17 @@ class JobStatus(StrEnum):
 
 
 def has_failed(status: str | None) -> bool:
-    """True for every ``FAILED...`` status, also those the documents do not list."""
+    """Return True for every status that begins with FAILED, documented or not."""
     return status is not None and status.startswith("FAILED")
 
 
 def has_ended(status: str | None) -> bool:
-    """True for COMPLETED and every ``FAILED...`` status; a status the documents do not list has not ended."""
+    """Return True for COMPLETED and for every status that begins with FAILED, but for no unknown status."""
     return status == JobStatus.COMPLETED or has_failed(status)
 
 
 class ExportType(StrEnum):
-    """What an analytics export holds; the value of ``export_type``."""
+    """The data of an analytics export; the value of ``export_type``."""
 
     ACTIVITY = "activity"
     SEAT = "seat"
@@ -50,12 +50,15 @@ class ExportType(StrEnum):
 
     @property
     def has_whole_days(self) -> bool:
-        """True for seats: each of their rows is about a whole day."""
+        """True for the seat export, whose rows are about whole days."""
         return self is ExportType.SEAT
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """:raises SalesNavigatorConfigurationError: not one of the three."""
+        """Read an ``export_type``.
+
+        :raises SalesNavigatorConfigurationError: it is not one of the three.
+        """
         try:
             return cls(value)
         except ValueError:
@@ -65,9 +68,10 @@ class ExportType(StrEnum):
 
 
 def contract_urn(contract: str | int) -> str:
-    """The URN of a contract given as a URN or as its bare number.
+    """Return the URN of a contract.
 
-    :raises SalesNavigatorConfigurationError: neither of the two.
+    :param contract: the URN, or the number alone.
+    :raises SalesNavigatorConfigurationError: it is neither.
     """
     text = str(contract).strip()
     if text.isascii() and text.isdecimal():
@@ -85,7 +89,7 @@ class Contract:
     """One element of ``/salesContracts``.
 
     :param contract: the URN.
-    :param has_reporting_access: whether the member may export this contract's data.
+    :param has_reporting_access: True if the member may export this contract's data.
     """
 
     contract: str
@@ -107,9 +111,10 @@ DOCUMENTED_CRM_INSTANCE = "urn:li:crmInstance:(KEY,VALUE)"
 
 
 def crm_instance_urn(crm_instance: str | Sequence[str]) -> str:
-    """The URN of a CRM instance given as a URN or as ``(key, value)``, such as ``("DYNAMICS", guid)``.
+    """Return the URN of a CRM instance.
 
-    :raises SalesNavigatorConfigurationError: neither of the two.
+    :param crm_instance: the URN, or ``(key, value)``, such as ``("DYNAMICS", guid)``.
+    :raises SalesNavigatorConfigurationError: it is neither.
     """
     match crm_instance:
         case str() if _URN.fullmatch(crm_instance.strip()):
@@ -123,33 +128,33 @@ def crm_instance_urn(crm_instance: str | Sequence[str]) -> str:
 
 
 def is_documented_crm_instance(urn: str) -> bool:
-    """False for a URN without the documented ``(KEY,VALUE)``; LinkedIn may know it all the same."""
+    """Return True for a URN with the documented ``(KEY,VALUE)``. LinkedIn may accept others, too."""
     return re.fullmatch(r"urn:li:crmInstance:\([^(),]+,[^(),]+\)", urn) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class SalesAccessToken:
-    """A token for Sales Navigator's embedded pages. ``repr`` does not show it."""
+    """A token for Sales Navigator's embedded pages. ``repr`` does not show the token."""
 
     token: str = field(repr=False)
     expiry_time: dt.datetime
 
     @classmethod
     def from_wire(cls, element: Mapping[str, Any]) -> Self:
-        """Read one element; its ``expiryTime`` is in seconds, unlike every other time here."""
+        """Read one element. Its ``expiryTime`` is in epoch seconds; all other times are in milliseconds."""
         return cls(element["token"], from_ms(int(element["expiryTime"]) * 1000))
 
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """One job as LinkedIn reports it, of either kind.
+    """One job of either kind, as LinkedIn reports it.
 
-    :param job_id: ``id`` of analytics jobs, ``jobId`` of CRM validation jobs.
-    :param status: the status as written; see :class:`JobStatus` for the documented ones.
-    :param download_urls: secret, short-lived; only when completed. Never shown by ``repr``.
-    :param expire_at: when the URLs stop working.
-    :param row_count: rows of the CSV without its header (analytics only).
-    :param request_id: of the answer this was read from; LinkedIn support asks for it.
+    :param job_id: ``id`` of an analytics job, ``jobId`` of a CRM validation job.
+    :param status: LinkedIn's text; see :class:`JobStatus` for the documented values.
+    :param download_urls: only of a completed job. They are secret and expire; ``repr`` does not show them.
+    :param expire_at: when the URLs expire.
+    :param row_count: the rows of the CSV file without the header (analytics only).
+    :param request_id: the id of the answer, for LinkedIn's support.
     """
 
     job_id: int
@@ -164,12 +169,12 @@ class ExportJob:
 
     @property
     def download_url(self) -> str | None:
-        """The first download URL; analytics jobs have no other."""
+        """The first download URL. An analytics job has only one."""
         return self.download_urls[0] if self.download_urls else None
 
     @classmethod
     def from_wire(cls, job: Mapping[str, Any], request_id: str | None = None) -> Self:
-        """Read a job of either kind; both spellings of every field are accepted."""
+        """Read a job of either kind, with every documented spelling of its fields."""
         urls = job.get("downloadUrls") or job.get("downloadUrl") or job.get("downloadURL") or ()
         row_count = job.get("rowCount")
         return cls(
@@ -188,5 +193,5 @@ class ExportJob:
 def _moment(value: Any) -> dt.datetime | None:
     if value is None:
         return None
-    # The OpenAPI file's example has seconds here.
+    # The example in the OpenAPI file has epoch seconds here.
     return from_ms(int(value) * (1000 if int(value) < LEAST_MILLISECONDS else 1))

@@ -1,7 +1,7 @@
-"""A member's consent, the first token it gives, and what LinkedIn tells about a token.
+"""The member's consent, the first token, and the state of a token.
 
-Documents, below LinkedIn's shared/authentication: authorization-code-flow and token-introspection. How a
-connection renews a token by itself is in :mod:`~airflow_provider_snav.api.credentials`.
+Documents, below https://learn.microsoft.com/en-us/linkedin/shared/authentication: authorization-code-flow,
+token-introspection. :mod:`~airflow_provider_snav.api.credentials` renews the token of a connection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from airflow_provider_snav.api.messages import Call, Credential, NeedToken, Repl
 from airflow_provider_snav.api.windows import from_ms
 
 MEMBER_SCOPES = ("r_sales_nav_analytics", "r_sales_nav_display")
-"""All scopes of a member token (getting-access). Other scopes later would revoke the earlier tokens."""
+"""All scopes of a member token (getting-access). A later request for other scopes revokes earlier tokens."""
 
 SOON = dt.timedelta(days=14)
 """How long before its end a member token should be replaced."""
@@ -36,13 +36,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """What is known of a token.
+    """The state of a token.
 
-    :param active: whether LinkedIn accepts it now; None if that is unknown.
-    :param expires_at: when it ends, or has ended; None if that is unknown.
-    :param scopes: of a member token, as LinkedIn lists them; empty if they are unknown.
-    :param status: LinkedIn's ``active``, ``expired`` or ``revoked``, if LinkedIn was asked.
-    :param auth_type: LinkedIn's ``3L`` (member) or ``2L`` (application), if LinkedIn was asked.
+    :param active: True if LinkedIn accepts the token now; None if that is unknown.
+    :param expires_at: when the token expires or expired; None if that is unknown.
+    :param scopes: the scopes of a member token; empty if they are unknown.
+    :param status: ``active``, ``expired`` or ``revoked``; None without an answer of LinkedIn.
+    :param auth_type: ``3L`` (member) or ``2L`` (application); None without an answer of LinkedIn.
     """
 
     active: bool | None = None
@@ -53,7 +53,7 @@ class TokenStatus:
 
     @classmethod
     def from_wire(cls, body: Mapping[str, Any]) -> TokenStatus:
-        """Read an answer of token introspection, whose times are epoch seconds."""
+        """Read an answer of token introspection. Its times are epoch seconds."""
         expires_at = body.get("expires_at")
         return cls(
             active=bool(body["active"]),
@@ -65,19 +65,19 @@ class TokenStatus:
 
     @property
     def is_of_another_application(self) -> bool:
-        """True for the answer LinkedIn gives about a token of another application."""
+        """True for LinkedIn's answer about a token of another application."""
         return self.active is False and self.status is None and self.expires_at is None
 
     def ends_soon(self, now: dt.datetime) -> bool:
-        """Whether less than 14 days are left. False for application tokens, which live for 30 minutes."""
+        """Return True if less than 14 days are left. False for application tokens, which live 30 minutes."""
         return bool(self.expires_at and self.expires_at - now < SOON and self.auth_type != "2L")
 
     def days_left(self, now: dt.datetime) -> int | None:
-        """Whole days until the token ends, below zero afterwards; None where its end is unknown."""
+        """Return the whole days until the expiry, negative afterwards; None if the expiry is unknown."""
         return None if self.expires_at is None else (self.expires_at - now) // dt.timedelta(days=1)
 
     def sentence(self, now: dt.datetime) -> str:
-        """When the token ends or has ended, in one sentence; empty where that is unknown."""
+        """Say in one sentence when the token expires or expired; empty if that is unknown."""
         if self.status == "revoked":
             return "LinkedIn says that it was revoked."
         if self.expires_at is None:
@@ -95,7 +95,7 @@ UNKNOWN = TokenStatus()
 
 
 def authorization_url(page: str, client_id: str, redirect_uri: str, scopes: Sequence[str], state: str) -> str:
-    """The address to open in the member's browser.
+    """Build the address for the member's browser. Document: authorization-code-flow, step 2.
 
     :param page: the connection's ``authorization_url``.
     """
@@ -114,7 +114,7 @@ def exchange_code(
 ) -> Call[Minted]:
     """Exchange an authorization code for the first token. Document: authorization-code-flow, step 3.
 
-    :param redirect_uri: the one the member was sent back to, to the letter.
+    :param redirect_uri: exactly the address to which LinkedIn sent the member back.
     """
     form = {
         "grant_type": "authorization_code",
@@ -127,7 +127,7 @@ def exchange_code(
 
 
 def introspect(introspection_url: str, client_id: str, client_secret: str, token: str) -> Call[TokenStatus]:
-    """Ask LinkedIn about a token. Document: token-introspection."""
+    """Return the call that reads the state of a token. Document: token-introspection."""
     form = {"client_id": client_id, "client_secret": client_secret, "token": token}
     hint = "Check login (OAuth client id) and client_secret of the connection."
     return oauth_call("ask LinkedIn when the member token expires", introspection_url, form, _status, hint)
@@ -140,9 +140,10 @@ def _status(answer: Response) -> TokenStatus:
 def token_status(
     settings: ConnectionSettings, now: dt.datetime, random: Callable[[], float]
 ) -> Generator[Step, Reply, TokenStatus]:
-    """What LinkedIn says of the member token, else what the connection's ``expires_at`` says.
+    """Get the state of the member token from LinkedIn, otherwise from the connection's ``expires_at``.
 
-    :raises SalesNavigatorError: LinkedIn could not be asked, and the connection has no ``expires_at``.
+    :raises SalesNavigatorError: LinkedIn did not answer, and the connection has no ``expires_at``.
+    :raises SalesNavigatorConfigurationError: the connection has no client id, secret or ``expires_at``.
     """
     token = yield NeedToken(Credential.MEMBER)
     assert isinstance(token, Token)
@@ -184,11 +185,11 @@ def exchange_telling_expiry(
     now: dt.datetime,
     random: Callable[[], float],
 ) -> Generator[Step, Reply, T]:
-    """One call, as ``exchange`` runs it; the error for a 401 also says when the token expired."""
+    """Run one call with ``exchange``. The error for a 401 also says when the token expired."""
     try:
         return (yield from exchange(call, settings.base_url, policy, random))
     except SalesNavigatorAuthenticationError as error:
-        # A token that was refreshed is not the connection's any more.
+        # With a refresh token, the refused token may not be the connection's own.
         if call.credential is Credential.MEMBER and settings.access_token and not settings.refresh_token:
             with suppress(SalesNavigatorError):
                 status = yield from _status_of(settings.access_token, settings, now, random)
@@ -198,7 +199,7 @@ def exchange_telling_expiry(
 
 
 def noted_status(settings: ConnectionSettings, now: dt.datetime) -> TokenStatus | None:
-    """What the connection's ``expires_at`` says of its token; None without one."""
+    """Return the state of the connection's token from ``expires_at``; None without ``expires_at``."""
     if settings.expires_at is None:
         return None
     return TokenStatus(active=now < settings.expires_at, expires_at=settings.expires_at)

@@ -1,7 +1,8 @@
-"""Rest.li 2.0.0 encoding and decoding, from the Rest.li protocol specification.
+"""Encodes and decodes Rest.li 2.0.0.
 
-Structure (``( ) , :`` and ``List``) stays raw, every value is percent-encoded once, completely. A URN
-that is itself a single value is a value: all of it is encoded.
+Document: https://linkedin.github.io/rest.li/spec/protocol
+Structure (``( ) , :`` and ``List``) is never encoded. Every value is percent-encoded once and completely. A
+URN that is a single value is encoded completely, too.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from urllib.parse import quote, unquote
 
 PROTOCOL_VERSION = "2.0.0"
 
-# What a URL parameter may be: a value, a record of values, or a list of either.
+# The types of a URL parameter: a value, a record of values, or a list of either.
 Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value]"
 
 
 def encode(value: Value) -> str:
     """Encode one value for a URL path segment or a query parameter.
 
-    :param value: text, number, mapping or sequence; nested at will.
-    :returns: Rest.li 2.0 text, to be sent as it is: nothing may encode it again.
+    :param value: text, a number, a mapping or a sequence, nested to any depth.
+    :returns: Rest.li 2.0 text. Nothing may encode it again.
     """
     match value:
         case bool():
@@ -46,8 +47,8 @@ def encode_query(parameters: Mapping[str, Value]) -> str:
 def decode_record(text: str) -> dict[str, str]:
     """Decode a flat record such as ``(instanceId:foo,partner:bar)``, in any field order.
 
-    Keys of a batch answer come "reduced-encoded" (only reserved characters are escaped), which decodes
-    the same way as the full encoding.
+    The keys of a batch answer are "reduced-encoded": only reserved characters are escaped. They decode in the
+    same way as fully encoded text.
 
     :raises ValueError: the text is not a flat record.
     """

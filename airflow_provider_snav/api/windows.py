@@ -1,10 +1,12 @@
 """Times and legal export windows.
 
-LinkedIn's range is closed: both ends are exported. An Airflow interval is half-open: its end belongs to
-the next one. A window here is LinkedIn's closed range, built from a half-open one so that neighbours
-neither overlap nor leave a gap. The rules are those of the document "Sales Analytics Export Jobs",
-stated there for activity exports and applied to all three types. Windows are cut at midnight UTC where that
-is possible, because LinkedIn's design guide recommends day boundaries.
+LinkedIn's range is closed: both ends are exported. An Airflow interval is half-open: its end is not exported.
+A window here is LinkedIn's closed range, built from a half-open interval, so that windows in a row have no
+overlap and no gap. The rules come from
+https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
+which states them for activity exports. This package applies them to all three types. It cuts windows at
+midnight UTC if possible, because LinkedIn recommends day boundaries:
+https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/design-considerations
 """
 
 from __future__ import annotations
@@ -26,16 +28,16 @@ LONGEST = dt.timedelta(days=90)
 OLDEST_YEARS = 2
 
 REFRESH = DAY
-"""How often LinkedIn refreshes the data of analytics exports (its FAQ)."""
+"""How often LinkedIn refreshes the data of analytics exports (https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/faq)."""
 
 CLOCK_TOLERANCE = dt.timedelta(minutes=5)
 """How far the clocks of a worker and of LinkedIn may differ."""
 
-# In March 1973; no export reaches that far back. A smaller number is seconds, or a date without its dashes.
+# This is March 1973, and no export is that old. A smaller number is seconds, or a date without its dashes.
 LEAST_MILLISECONDS = 10**11
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-# The two years before it have a leap day, so that no window of two years is found too long.
+# The two years before it have a leap day, so that a window of two years is never too long.
 _SOME_MIDNIGHT = pendulum.datetime(2025, 1, 1)
 
 
@@ -43,27 +45,27 @@ Time: TypeAlias = str | int | dt.datetime
 """A time as a DAG author may write it; see :func:`parse_time`."""
 
 Span: TypeAlias = dt.timedelta | relativedelta
-"""A length of time; a ``pendulum.duration`` (a timedelta, too) and a ``relativedelta`` may count months."""
+"""A length of time. A ``pendulum.duration`` (a timedelta) and a ``relativedelta`` can have months."""
 
 
 def to_ms(moment: dt.datetime) -> int:
-    """Epoch milliseconds, rounded down, of an aware datetime."""
-    # Not by subtraction: pendulum's datetimes subtract to something that does not divide.
+    """Convert an aware datetime to epoch milliseconds, rounded down."""
+    # Without a subtraction, whose result cannot be divided if the datetime is pendulum's.
     return timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
 
 
 def from_ms(milliseconds: int) -> dt.datetime:
-    """The UTC datetime of epoch milliseconds."""
+    """Convert epoch milliseconds to a UTC datetime."""
     return _EPOCH + milliseconds * MILLISECOND
 
 
 def to_text(moment: dt.datetime) -> str:
-    """ISO 8601 text in UTC with milliseconds, the form times take in XCom and in messages."""
+    """Write ISO 8601 text in UTC with milliseconds, as used in XCom and in messages."""
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(value: Time, name: str) -> dt.datetime:
-    """Read one time as a DAG author may write it.
+    """Read a time from an argument.
 
     :param value: an aware datetime, epoch milliseconds (int or digits), or ISO 8601 text. Text without
         an offset is UTC, so ``{{ ds }}`` works.
@@ -73,7 +75,7 @@ def parse_time(value: Time, name: str) -> dt.datetime:
         milliseconds.
     """
     try:
-        # Within the try: pandas.NaT is a datetime whose every method raises.
+        # Inside the try, because every method of pandas.NaT, a datetime, raises ValueError.
         if not isinstance(value, dt.datetime) or value.utcoffset() is not None:
             return from_ms(_read_ms(value))
     except (OverflowError, TypeError, ValueError):
@@ -101,7 +103,7 @@ def _read_ms(value: object) -> int:
 
 
 def _parse_text(text: str) -> dt.datetime:
-    # Only what begins with a year: pendulum reads the clock for "now".
+    # Only text that begins with a year, because pendulum reads the clock for "now".
     moment: object = pendulum.parse(text, exact=True) if text[:4].isdecimal() else None
     if isinstance(moment, dt.datetime):
         return moment
@@ -112,12 +114,12 @@ def _parse_text(text: str) -> dt.datetime:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A closed range of time, exactly as sent to LinkedIn.
+    """A closed range of time, as LinkedIn receives it.
 
-    :param start_at: first moment exported.
-    :param end_at: last moment exported, one millisecond before the next window begins.
-    :param shares_end: True for a window cut from exactly one hour. It cannot be a millisecond shorter
-        than LinkedIn's minimum, so its last moment is also the first of the next window.
+    :param start_at: the first moment to export, an aware datetime.
+    :param end_at: the last moment to export, one millisecond before the next window begins.
+    :param shares_end: True for an interval of exactly one hour, LinkedIn's minimum. Its window cannot be a
+        millisecond shorter, so its last moment is also the first moment of the next window.
     """
 
     start_at: dt.datetime
@@ -126,23 +128,23 @@ class Window:
 
     @classmethod
     def half_open(cls, start_at: dt.datetime, until: dt.datetime) -> Window:
-        """The closed window of the interval from ``start_at`` up to, not including, ``until``."""
+        """Return the closed window of the interval from ``start_at`` up to, but without, ``until``."""
         if until - start_at == SHORTEST:
             return cls(start_at, until, shares_end=True)
         return cls(start_at, until - MILLISECOND)
 
     @property
     def until(self) -> dt.datetime:
-        """Where the next window begins."""
+        """The moment at which the next window begins."""
         return self.end_at if self.shares_end else self.end_at + MILLISECOND
 
     def __str__(self) -> str:
         return f"{to_text(self.start_at)} to {to_text(self.end_at)}"
 
     def check(self, now: dt.datetime) -> None:
-        """Refuse what LinkedIn would refuse.
+        """Check the window's length and age.
 
-        :raises SalesNavigatorWindowError: says which rule is broken and how to mend it.
+        :raises SalesNavigatorWindowError: LinkedIn would refuse the window; the message says what to do.
         """
         self.check_length()
         self.check_age(now)
@@ -173,7 +175,7 @@ class Window:
             )
 
     def check_end(self, now: dt.datetime) -> None:
-        """Refuse a window that ends in the future: its export would lack what has not happened yet.
+        """Refuse a window that ends in the future, because its export would be incomplete.
 
         :raises SalesNavigatorWindowError: says how to choose an end that has passed.
         """
@@ -189,12 +191,12 @@ class Window:
         return self.until > now - REFRESH
 
     def halves(self, *, whole_days: bool = False) -> tuple[Window, Window] | None:
-        """Two windows that cover this one; None when it is too short to be cut.
+        """Cut this window into two windows. Return None if it is too short.
 
-        The cut is at the midnight (UTC) nearest to the middle. Where no midnight leaves more than an hour on
-        both sides, it is at a whole hour from the start.
+        The cut is at the midnight (UTC) nearest to the middle. If no midnight leaves more than an hour on
+        both sides, the cut is a whole number of hours after the start.
 
-        :param whole_days: cut at midnight only, and leave at least a day on both sides.
+        :param whole_days: if True, cut only at midnight, and leave at least a day on both sides.
         """
         length = self.until - self.start_at
         cut = midnight(self.start_at + length / 2 + DAY / 2 - MILLISECOND)
@@ -208,20 +210,20 @@ class Window:
 
 
 def midnight(moment: dt.datetime) -> dt.datetime:
-    """The last midnight (UTC) that is not after ``moment``."""
+    """Return the last midnight (UTC) that is not after ``moment``."""
     return moment.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def oldest_start(now: dt.datetime) -> dt.datetime:
-    """The earliest start LinkedIn accepts: two calendar years ago."""
+    """Return the earliest start that LinkedIn accepts: two calendar years before ``now``."""
     return from_ms(to_ms(pendulum.instance(now).subtract(years=OLDEST_YEARS)))
 
 
 def interval_before(end: dt.datetime, window: Span, lag: dt.timedelta) -> tuple[dt.datetime, dt.datetime]:
-    """The half-open interval of length ``window`` before ``end``, both ends shifted back by ``lag``.
+    """Return the half-open interval of length ``window`` before ``end``, moved back by ``lag``.
 
-    A window of whole days, weeks, months or years begins and ends at midnight UTC. The start is where a run
-    one ``window`` earlier ends, also for months of different length: runs in a row leave no gap.
+    A window of whole days, weeks, months or years begins and ends at midnight UTC. The interval begins where
+    that of a run one ``window`` earlier ends, also if the months differ in length. So runs leave no gap.
     """
     until = pendulum.instance(end).in_timezone("UTC")
     start_at = until - window
@@ -231,10 +233,10 @@ def interval_before(end: dt.datetime, window: Span, lag: dt.timedelta) -> tuple[
 
 
 def check_window(window: Span) -> None:
-    """Refuse a ``window`` that LinkedIn would refuse in every run.
+    """Check a ``window``.
 
     :raises SalesNavigatorConfigurationError: it is not a length of time.
-    :raises SalesNavigatorWindowError: it is not positive, shorter than an hour or longer than two years.
+    :raises SalesNavigatorWindowError: it is shorter than an hour or longer than two years.
     """
     if not isinstance(window, dt.timedelta | relativedelta):
         raise SalesNavigatorConfigurationError(
@@ -256,21 +258,21 @@ def check_window(window: Span) -> None:
 
 
 def is_whole_days(window: Span) -> bool:
-    """True for whole days, weeks, months and years: such a time before a midnight is a midnight, too."""
+    """Return True for whole days, weeks, months or years: a midnight minus such a time is a midnight."""
     before = _SOME_MIDNIGHT - window
     return before == midnight(before)
 
 
 def split(start_at: dt.datetime, until: dt.datetime, *, whole_days: bool = False) -> tuple[Window, ...]:
-    """Cut a half-open interval into windows of at most 90 days, each but the last up to midnight UTC.
+    """Cut a half-open interval into windows of at most 90 days. All but the last end at midnight UTC.
 
-    :meth:`Window.check_age` and :meth:`Window.check_end` are separate: a job that was submitted already may
-    grow older than they allow.
+    This does not check the age and the end of the windows, because a submitted job may become older than
+    :meth:`Window.check_age` allows.
 
-    :param whole_days: leave at least a day to the last window.
+    :param whole_days: if True, the last window has at least a day.
     :raises SalesNavigatorWindowError: the interval is empty or too short.
     """
-    # Whole milliseconds in UTC, where adding a day is adding 24 hours.
+    # Whole milliseconds in UTC, because there a day always has 24 hours.
     start_at, until = from_ms(to_ms(start_at)), from_ms(to_ms(until))
     windows: list[Window] = []
     if until - start_at < SHORTEST:
@@ -279,7 +281,7 @@ def split(start_at: dt.datetime, until: dt.datetime, *, whole_days: bool = False
     while until - start_at > LONGEST:
         cut = midnight(start_at + LONGEST)
         if until - cut < least:
-            # The last window would be illegal, share a moment, or cut into a day.
+            # Otherwise the last window would be illegal, share a moment, or begin within a day.
             cut -= DAY
         windows.append(Window.half_open(start_at, cut))
         start_at = cut

@@ -1,4 +1,4 @@
-"""HTTP for the triggerer, over aiohttp; what holds for both kinds is said in the one for workers."""
+"""HTTP for the triggerer, with aiohttp. The rules are in :mod:`.requests_transport`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _WORDS = Vocabulary(
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy requests would take; aiohttp would find one itself, but then it reads netrc too.
+    """Return the proxy that requests would use. If aiohttp chose the proxy, it would also read netrc.
 
-    :raises SalesNavigatorConfigurationError: aiohttp would talk HTTP to what is not an HTTP proxy.
+    :raises SalesNavigatorConfigurationError: the proxy is not an HTTP proxy.
     """
     proxy = select_proxy(url, proxies(url))
     if not proxy:
@@ -47,12 +47,12 @@ def _proxy(url: str) -> str | None:
 
 
 def _target(url: str) -> tuple[yarl.URL, str | None]:
-    # A plain string would be decoded and encoded again, turning values into structure.
+    # aiohttp would decode and encode a plain string, which turns encoded values into structure.
     return yarl.URL(url, encoded=True), _proxy(url)
 
 
 class _LoopSession:
-    """The aiohttp session all triggers of one event loop share."""
+    """The aiohttp session that all triggers of one event loop share."""
 
     def __init__(self) -> None:
         # A cookie set for one connection must not be sent with another connection's requests.
@@ -60,8 +60,7 @@ class _LoopSession:
             headers={"User-Agent": USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
         )
         send_each_request_once(self.session)
-        # A trigger asks for the same URL again and again: parsing it took a tenth of a poll, and looking for
-        # a proxy a fifth.
+        # A trigger polls the same URL many times. Parsing it took a tenth of a poll, finding a proxy a fifth.
         self.target = lru_cache(maxsize=10_000)(_target)
         self.users = 0
 
@@ -70,11 +69,11 @@ _loop_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = Wea
 
 
 class AiohttpTransport:
-    """Sends core requests over the loop's session, which its last user closes."""
+    """Sends requests over the session of the event loop. The last user closes that session."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
-        # For the whole of an answer, which is small here: a time limit for each read took a tenth of a poll.
+        # One limit for the whole answer, which is small: a limit for each read took a tenth of a poll.
         self._timeout = aiohttp.ClientTimeout(total=settings.http_timeout)
 
     @cached_property

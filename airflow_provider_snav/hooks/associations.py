@@ -1,4 +1,4 @@
-"""Many profile associations: batches of legal size, a few of them in flight, results in order."""
+"""Gets many profile associations: legal batches, a few requests at a time, results in order."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def associate(
     run: Callable[[Call[list[AssociationResult]]], list[AssociationResult]],
     keys: Iterable[Mapping[str, Any] | ProfileAssociationKey],
 ) -> Iterator[AssociationResult]:
-    """One result a key, in their order. Memory is bounded whatever the number of keys.
+    """Yield one result for each key, in the order of the keys, in constant memory.
 
-    :param run: performs one call; used by several threads at once.
-    :param keys: read as the results are taken. One given twice in a batch is asked for once.
+    :param run: performs one call. Several threads use it at the same time.
+    :param keys: read while the results are taken. A batch asks for a repeated key only once.
+    :raises SalesNavigatorError: a call failed, or a key is wrong.
     """
 
     def ask(batch: Sequence[ProfileAssociationKey]) -> list[AssociationResult]:
@@ -39,5 +40,5 @@ def associate(
         while waiting:
             yield from waiting.popleft().result()
     finally:
-        # Without waiting: a task that Airflow interrupts has yet to end the connections of these threads.
+        # Do not wait here: a task that Airflow interrupts ends the connections of these threads afterwards.
         pool.shutdown(wait=False, cancel_futures=True)

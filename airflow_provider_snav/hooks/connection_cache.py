@@ -1,7 +1,7 @@
-"""One look-up of a connection for all triggers of a loop that start at about the same time.
+"""Shares one look-up of a connection among the triggers that start at about the same time.
 
-Each look-up from a triggerer goes through its supervisor to the API server, some twenty a second; a thousand
-triggers that each look up for themselves keep the last of them waiting for a minute.
+A triggerer looks up about twenty connections a second, through its supervisor and the API server. If each of
+a thousand triggers made its own look-up, the last one would wait for about a minute.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ _lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lookups] = WeakKeyDictio
 
 
 async def look_up(conn_id: str, read: Callable[[], Awaitable[ConnectionSettings]]) -> ConnectionSettings:
-    """What the connection says, or said less than half a minute ago.
+    """Return the connection's settings, not older than :data:`KEPT_SECONDS`.
 
-    One look-up serves all who wait for it, see :func:`shared`; a failure is not kept.
+    Concurrent callers share one look-up, see :func:`shared`. A failure is not kept.
 
-    :param read: looks the connection up.
+    :param read: looks up the connection.
+    :raises SalesNavigatorConfigurationError: there is no such connection, or a field of it is wrong.
     """
     ours = _lookups.setdefault(asyncio.get_running_loop(), _Lookups())
     kept = ours.kept.get(conn_id)
@@ -58,24 +59,24 @@ async def _keep(
 
 
 def settings_of(conn: Any, extra: Any) -> ConnectionSettings:
-    """What an Airflow connection says; see :meth:`ConnectionSettings.of_connection`."""
+    """Read an Airflow connection; see :meth:`ConnectionSettings.of_connection`."""
     return ConnectionSettings.of_connection(
         conn.host, conn.login, conn.password, extra, port=conn.port, schema=conn.schema
     )
 
 
 def not_found(conn_id: str) -> SalesNavigatorConfigurationError:
-    """What to raise where Airflow finds no such connection."""
+    """Return the error for a connection that Airflow does not find."""
     return SalesNavigatorConfigurationError(
         f"There is no connection {conn_id!r}, or Airflow could not read it just now. Create one of type snav"
         " (LinkedIn Sales Navigator) with a member access token as its password. Nothing was sent.",
-        # To Airflow, a secrets backend that fails is one without the connection.
+        # Airflow reports the same when a secrets backend fails, and that may pass.
         retryable=True,
     )
 
 
 def forget(conn_id: str, refused: ConnectionSettings) -> None:
-    """Have the connection looked up again, unless that has been done since ``refused`` was."""
+    """Look up the connection again at the next call, unless newer settings than ``refused`` are kept."""
     ours = _lookups.get(asyncio.get_running_loop())
     if ours and conn_id in ours.kept and ours.kept[conn_id].settings is refused:
         del ours.kept[conn_id]

@@ -1,4 +1,4 @@
-"""What a connection's credentials can do, for the Test button and for the command ``check``."""
+"""Tries the credentials of a connection, for the Test button and for the command ``check``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CredentialCheck:
-    """One credential, tried.
+    """The result for one credential.
 
-    :param said: what came of it, in one or two sentences.
-    :param contracts: those the member sees.
-    :param status: what is known of the member token.
+    :param said: the result in one or two sentences.
+    :param contracts: the contracts on which the member has a seat.
+    :param status: the state of the member token.
     """
 
     credential: Credential
@@ -34,11 +34,11 @@ class CredentialCheck:
 
 
 def check_credentials(hook: SalesNavigatorHook) -> list[CredentialCheck]:
-    """Try each credential the connection has, with the cheapest true call.
+    """Try each credential of the connection with one call.
 
-    The member token lists the contracts; the application's credentials mint a token.
+    The check lists the contracts with the member token, and mints a token with the application's credentials.
 
-    :raises SalesNavigatorError: the connection cannot be used at all.
+    :raises SalesNavigatorError: the connection cannot be read.
     """
     tries = {Credential.MEMBER: _check_member, Credential.APPLICATION: _check_application}
     checks = []
@@ -56,7 +56,7 @@ def _check_member(hook: SalesNavigatorHook) -> CredentialCheck:
     reporting = sum(contract.has_reporting_access for contract in contracts)
     said = f"The member token sees {len(contracts)} contracts, {reporting} with reporting access."
     status = UNKNOWN
-    # The token works, even where nobody can say when it ends.
+    # The token works, even if its end is unknown.
     with suppress(SalesNavigatorError):
         status = hook.token_status()
     said = f"{said} {status.sentence(now())}".rstrip()

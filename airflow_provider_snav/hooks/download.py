@@ -1,4 +1,4 @@
-"""One export file as it comes over the wire: every byte counted, every coding undone and seen to its end."""
+"""One export file as it is received: counts its bytes, decodes its codings and verifies their end."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _NO_TOKEN = re.compile(r"[^\w!#$%&'*+.^`|~-]", re.ASCII)
 
 
 class Download:
-    """The content of one export file, whatever codings a proxy added. Document: RFC 9110, 8.4 and 8.6.
+    """The content of one export file, without codings that a proxy added. Document: RFC 9110, 8.4 and 8.6.
 
-    A file that is itself a gzip or a zip stays as it is.
+    A file that is a gzip or a zip is not unpacked.
 
-    :param source: the answer, whose body has not been read.
+    :param source: the answer, with an unread body.
     :param timeout: the connection's ``http_timeout``, in seconds.
-    :ivar length: bytes on the wire as announced by Content-Length, None when the server announced none.
-    :ivar chunk_bytes: how much to read at once, 256 KiB unless changed. More takes less CPU and more memory.
-    :ivar received: bytes that came over the wire so far.
+    :ivar length: the bytes that Content-Length announces; None without an announced length.
+    :ivar chunk_bytes: the bytes of one read; 256 KiB by default. More take less CPU time and more memory.
+    :ivar received: the bytes received so far, before decoding.
     :raises SalesNavigatorIncompleteDownloadError: the answer has a coding other than gzip, or an invalid
         length.
     """
@@ -55,11 +55,11 @@ class Download:
         return self._chunked or self.length is not None or self._codings > 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the content. A transfer without codings comes in chunks of at most ``chunk_bytes``.
+        """Yield the content. Without codings a chunk has at most ``chunk_bytes``.
 
-        :raises SalesNavigatorIncompleteDownloadError: the stream broke off, was not as long as announced, or
-            is damaged.
-        :raises SalesNavigatorLandingError: the content is absurdly larger than what came over the wire.
+        :raises SalesNavigatorIncompleteDownloadError: the stream broke off, did not have the announced
+            length, or is damaged.
+        :raises SalesNavigatorLandingError: the content is more than 200 times larger than the bytes received.
         """
         content = self._wire()
         for _ in range(self._codings):
@@ -73,7 +73,7 @@ class Download:
                 self.received += len(chunk)
                 yield chunk
         except urllib3.exceptions.HTTPError as error:
-            # urllib3 keeps to itself what was too little for a chunk.
+            # urllib3 does not yield an incomplete last chunk.
             self.received = max(self.received, self._source.raw.tell())
             raise self._broke_off(reason(error, self._timeout, _WORDS)) from None
         if self.length is not None and self.received != self.length:
@@ -96,7 +96,7 @@ def _is_chunked(headers: Mapping[str, str]) -> bool:
 
 
 def _codings(headers: Mapping[str, str]) -> int:
-    """How many times gzip was applied."""
+    """Count how many times gzip was applied."""
     codings = [coding.strip().lower() for coding in headers.get("content-encoding", "").split(",")]
     applied = [coding for coding in codings if coding not in ("", "identity")]
     for coding in applied:
@@ -111,11 +111,11 @@ def _length(headers: Mapping[str, str]) -> int | None:
     announced = headers.get("content-length")
     if announced is None:
         return None
-    # RFC 9110 allows a list of the same value, as two proxies may make one.
+    # RFC 9110 allows a list with the same value several times. Two proxies can produce one.
     [length, *others] = {value.strip() for value in announced.split(",")}
     if others or not (length.isascii() and length.isdecimal()):
         raise SalesNavigatorIncompleteDownloadError(
-            "The answer has an invalid Content-Length, so nothing says where the file ends."
+            "The answer has an invalid Content-Length, so the end of the file is unknown."
         )
     return int(length)
 
@@ -123,6 +123,6 @@ def _length(headers: Mapping[str, str]) -> int | None:
 def _refused(header: str, coding: str) -> SalesNavigatorIncompleteDownloadError:
     name = _NO_TOKEN.sub("?", coding)[:40]
     return SalesNavigatorIncompleteDownloadError(
-        f"The answer has the {header} {name}, which was not requested and cannot be undone."
+        f"The answer has the {header} {name}, which was not requested and cannot be decoded."
         " Check any proxy on the way."
     )

@@ -1,7 +1,7 @@
-"""Compressed bytes undone as a stream, and seen to their end. Pure: bytes in, bytes out.
+"""Decompresses a stream and verifies its end. Pure: bytes in, bytes out.
 
-A file that LinkedIn compressed and a transfer that a proxy compressed are undone by the same code. Memory is
-constant: a chunk of what came and a piece of the output are held at a time.
+The same code serves files that LinkedIn compressed and transfers that a proxy compressed. Memory is constant:
+one chunk of the input and one piece of the output.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from airflow_provider_snav.api.errors import (
 )
 
 MAX_RATIO = 200
-"""Bytes unpacked for each byte that came over the wire, at most.
+"""The most unpacked bytes for each byte received.
 
-Rows that each name a member or a CRM record compress about fivefold; deflate can reach 1032, and only
-an archive built to fill a disk comes near that.
+Rows that name a member or a CRM record shrink to about a fifth. Deflate can reach a ratio of 1032, but only
+with an archive that was built to fill a disk.
 """
 
 RATIO_FREE_BYTES = 64 * 1024 * 1024
-"""Bytes unpacked before :data:`MAX_RATIO` counts, so that a small and very uniform file is not suspect."""
+"""Unpacked bytes before :data:`MAX_RATIO` applies, so that a small, uniform file is not refused."""
 
 GZIP = b"\x1f\x8b"
 
 _PIECE_BYTES = 1024 * 1024
-# gzip allows zeros behind a member; some tools add a line end.
+# The gzip format allows zeros after a member. Some tools add a line end.
 _GZIP_PADDING = b"\0\r\n"
 
 
 class ByteStream:
-    """Chunks, with a way to look ahead and to put back what was not used."""
+    """Chunks of bytes. A reader can look ahead and put back unused bytes."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = filter(None, chunks)
@@ -44,18 +44,21 @@ class ByteStream:
         return self._received - len(self._held)
 
     def read(self) -> bytes:
-        """Return the next bytes, however many there are; none at the end."""
+        """Return the next bytes, of any number; no bytes at the end."""
         held, self._held = self._held, b""
         return held or self._receive()
 
     def peek(self, size: int) -> bytes:
-        """Return the next ``size`` bytes and keep them; fewer only at the end."""
+        """Return the next ``size`` bytes without consuming them; fewer only at the end."""
         while len(self._held) < size and (chunk := self._receive()):
             self._held = self._held + chunk if self._held else chunk
         return self._held[:size]
 
     def take(self, size: int) -> bytes:
-        """Return exactly the next ``size`` bytes."""
+        """Return exactly the next ``size`` bytes.
+
+        :raises SalesNavigatorIncompleteDownloadError: there are fewer.
+        """
         taken = self.peek(size)
         if len(taken) < size:
             raise broken("ends within an archive's header")
@@ -63,7 +66,7 @@ class ByteStream:
         return taken
 
     def skip(self, padding: bytes) -> None:
-        """Go on to the first byte that is not one of these."""
+        """Skip bytes up to the first that is not in ``padding``."""
         while chunk := self.read():
             if rest := chunk.lstrip(padding):
                 self.put_back(rest)
@@ -79,10 +82,10 @@ class ByteStream:
 
 
 def within_ratio(pieces: Iterable[bytes], received: Callable[[], int]) -> Iterator[bytes]:
-    """Hand on what is unpacked, as long as it is not absurdly more than what came.
+    """Yield the unpacked pieces while their size stays within :data:`MAX_RATIO`.
 
-    :param received: bytes that came over the wire so far; the bound holds for codings inside codings too.
-    :raises SalesNavigatorLandingError: it is more than :data:`MAX_RATIO` times as much.
+    :param received: returns the number of bytes received so far. The limit also holds for nested codings.
+    :raises SalesNavigatorLandingError: the unpacked bytes exceed the limit.
     """
     unpacked = 0
     for piece in pieces:
@@ -93,7 +96,7 @@ def within_ratio(pieces: Iterable[bytes], received: Callable[[], int]) -> Iterat
 
 
 def gunzip(stream: ByteStream) -> Iterator[bytes]:
-    """Undo gzip, of one member or several, up to the end of the stream. Document: RFC 1952.
+    """Decompress all gzip members up to the end of the stream. Document: RFC 1952.
 
     :raises SalesNavigatorIncompleteDownloadError: the data ends early, is damaged, or is not gzip.
     """
@@ -107,7 +110,11 @@ def gunzip(stream: ByteStream) -> Iterator[bytes]:
 
 
 def inflate(stream: ByteStream, wbits: int) -> Iterator[bytes]:
-    """Undo deflate in one of zlib's containers, and put back what follows it."""
+    """Decompress one deflate stream, and put back the bytes after it.
+
+    :param wbits: names the container, as zlib does.
+    :raises SalesNavigatorIncompleteDownloadError: the data ends early or is damaged.
+    """
     inflater = zlib.decompressobj(wbits)
     while not inflater.eof:
         packed = inflater.unconsumed_tail or stream.read()
@@ -123,12 +130,12 @@ def inflate(stream: ByteStream, wbits: int) -> Iterator[bytes]:
 
 
 def broken(how: str) -> SalesNavigatorIncompleteDownloadError:
-    """The error for compressed data that was damaged on the way."""
+    """Return the error for compressed data that was damaged in the transfer."""
     return SalesNavigatorIncompleteDownloadError(
-        f"The download {how}: it was cut short or damaged on the way."
+        f"The download {how}: it was cut short or damaged in the transfer."
     )
 
 
 def unusable(how: str) -> SalesNavigatorLandingError:
-    """The error for an archive that another download would not make readable."""
+    """Return the error for an archive that another download would not repair."""
     return SalesNavigatorLandingError(f"The download {how}. A retry will not change that.", retryable=False)

@@ -1,7 +1,7 @@
-"""Why there was no answer, in the same words from both HTTP libraries.
+"""Describes why no answer came, in the same words for both HTTP libraries.
 
-Their own texts differ and show the URL. What is told here is made of the system's words (errno, OpenSSL)
-and ours.
+The messages of the libraries differ and contain the URL. The descriptions here use the texts of the operating
+system and of OpenSSL instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ E = TypeVar("E", bound=BaseException)
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The exceptions by which one HTTP library tells what the system has no word for."""
+    """The exceptions of one HTTP library for failures without an error number of the system."""
 
     damaged: tuple[type[BaseException], ...]
     hung_up: tuple[type[BaseException], ...]
@@ -30,12 +30,12 @@ class Vocabulary:
 
 
 def reason(error: BaseException, timeout: float, vocabulary: Vocabulary) -> str:
-    """Name the failure.
+    """Describe the failure without a URL.
 
-    :param timeout: the connection's ``http_timeout``.
-    :param vocabulary: of the library that raised the error.
+    :param timeout: the connection's ``http_timeout``, in seconds.
+    :param vocabulary: that of the library which raised the error.
     """
-    # From the innermost out: it is the one that knows.
+    # The innermost exception comes first, because it is the most exact.
     chain = tuple(_chain(error))[::-1]
     words = _words(chain, timeout, vocabulary) or type(error).__name__
     return f"the proxy failed: {words}" if _first(chain, *vocabulary.proxy) else words

@@ -1,9 +1,13 @@
-"""HTTP for workers, over requests; :mod:`~airflow_provider_snav.hooks.aiohttp_transport` is the triggerer's.
+"""HTTP for workers, with requests.
 
-No decision is taken in either. Both send every URL byte for byte as the core built it (but for urllib3, which
-writes the hex digits of an escape in capitals and escapes what no URL may hold), ignore netrc (it would
-replace our bearer token), obey the environment's proxy and CA settings, and keep URLs and tokens out of every
-failure.
+The same rules hold here and in :mod:`~airflow_provider_snav.hooks.aiohttp_transport`:
+
+* A transport makes no decision about tries or tokens.
+* It sends a URL exactly as ``api`` built it. (Only urllib3 writes the hex digits of an escape in capitals,
+  and escapes characters that no URL may contain.)
+* It ignores netrc, which would replace the bearer token.
+* It uses the proxies and the CA certificates of the environment.
+* Its errors contain no URL and no token.
 """
 
 from __future__ import annotations
@@ -51,9 +55,9 @@ _WORDS = Vocabulary(
 
 
 def ca_bundle(settings: ConnectionSettings) -> bool | str:
-    """What to verify servers against: the connection's choice, else the variables requests knows.
+    """Return the certificates to verify servers with: the connection's, else those of the environment.
 
-    :raises SalesNavigatorConfigurationError: it names no readable certificates; waiting would not help.
+    :raises SalesNavigatorConfigurationError: the certificates cannot be read.
     """
     bundle, name = settings.tls_verify, "the connection's tls_verify"
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -72,7 +76,7 @@ def ca_bundle(settings: ConnectionSettings) -> bool | str:
 
 @lru_cache(maxsize=8)
 def tls_context(bundle: bool | str) -> ssl.SSLContext | bool:
-    """A context as requests would make it; made once, since each costs tens of milliseconds."""
+    """Return a TLS context as requests makes it. It is kept, since making one takes tens of milliseconds."""
     if bundle is False:
         return False
     path = certifi.where() if bundle is True else str(bundle)
@@ -82,7 +86,7 @@ def tls_context(bundle: bool | str) -> ssl.SSLContext | bool:
 
 
 def proxies(url: str) -> dict[str, str]:
-    """The environment's proxies. Plain http leads to this machine alone, and no token may leave it so."""
+    """Return the environment's proxies. Plain http is for this machine only, so it uses no proxy."""
     return {} if url.lower().startswith("http:") else dict(get_environ_proxies(url))
 
 
@@ -94,10 +98,10 @@ class StreamedResponse(Response):
 
 
 class Body(io.BytesIO):
-    """A request's body that knows whether its bytes were taken to be sent.
+    """A request's body that records whether the HTTP library has read it.
 
-    HTTP libraries take them when the connection stands, TLS included, and the headers have left. A request
-    whose body was not taken reached no server that could process it.
+    An HTTP library reads the body after it has connected, TLS included, and has sent the headers. If the body
+    was not read, no server can have processed the request.
     """
 
     was_taken = False
@@ -108,7 +112,7 @@ class Body(io.BytesIO):
 
 
 class _Adapter(StoppableAdapter):
-    """Sends every body as a :class:`Body`. An adapter that someone mounts in its place gets the bytes."""
+    """Sends every body as a :class:`Body`. Any other adapter on the session gets plain bytes."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if isinstance(request.body, bytes):
@@ -117,7 +121,7 @@ class _Adapter(StoppableAdapter):
 
 
 class _BearerAuth(requests.auth.AuthBase):
-    """Given as ``auth`` even without a token: else requests takes a login from a netrc file."""
+    """Sets the token. Without this ``auth``, requests would use a login from a netrc file."""
 
     def __init__(self, token: Token | None) -> None:
         self._token = token
@@ -132,19 +136,19 @@ _sending: ContextVar[bool] = ContextVar("_sending", default=False)
 
 
 class _HideUrls(logging.Filter):
-    """Takes URLs out of what urllib3 logs about requests of ours: a download's is as good as the file.
+    """Removes URLs from urllib3's log lines about our requests, because a download URL gives the file.
 
-    urllib3 logs from within the call that sends, so what it logs meanwhile, in this context, is ours; other
-    people's lines stay as they are. aiohttp logs no URL.
+    urllib3 logs inside the call that sends, so only lines logged during that call, in its context, are ours.
+    The filter does not change other lines. aiohttp logs no URL.
     """
 
-    # A filter works on records of the very logger it is added to, not on those of its children.
+    # A filter sees only the records of its own logger, not those of child loggers.
     LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _sending.get() and isinstance(record.args, tuple):
             record.args = tuple("***" if self._may_show_url(value) else value for value in record.args)
-            # The error a line was logged with holds what the line may not.
+            # The exception logged with the line may contain a URL, too.
             record.exc_info = record.exc_text = None
         return True
 
@@ -161,7 +165,7 @@ _hide_urls = _HideUrls()
 @contextmanager
 def _urls_hidden_in_logs() -> Iterator[None]:
     for name in _HideUrls.LOGGERS:
-        # Adding it again does nothing.
+        # A second addFilter with the same filter has no effect.
         logging.getLogger(name).addFilter(_hide_urls)
     before = _sending.set(True)
     try:
@@ -171,7 +175,7 @@ def _urls_hidden_in_logs() -> Iterator[None]:
 
 
 class RequestsTransport:
-    """Sends core requests over one requests session, which holds no token."""
+    """Sends requests over one requests session, which holds no token."""
 
     def __init__(self, settings: ConnectionSettings, stopping: Stopping) -> None:
         self._settings = settings
@@ -200,7 +204,7 @@ class RequestsTransport:
         if request.stream and answer.status_code == requests.codes.ok:
             return StreamedResponse(answer.status_code, answer.headers, b"", now(), answer)
         with answer:
-            # A part of a file may be large, and nobody reads it.
+            # A 206 may have a large body, which is not needed.
             content = b"" if request.stream and answer.ok else answer.content
             return Response(answer.status_code, answer.headers, content, now())
 
@@ -214,9 +218,9 @@ class RequestsTransport:
                 auth=_BearerAuth(request.token),
             )
         )
-        # requests tidies what it takes for untidy ("%7E", "/../"); LinkedIn parses and signs the text.
+        # requests normalises URLs ("%7E", "/../"), but LinkedIn parses and signs the exact text.
         prepared.url = request.url
-        # The session's own send would look ahead along a redirect and keep cookies.
+        # Not the session's send, which prepares redirects and keeps cookies.
         return self.session.get_adapter(request.url).send(
             prepared,
             stream=request.stream,

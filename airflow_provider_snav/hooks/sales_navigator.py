@@ -1,7 +1,6 @@
-"""Sales Navigator from a worker and from the triggerer.
+"""The two hooks: one for workers, which uses requests, and one for the triggerer, which uses aiohttp.
 
-What to send and what an answer means is decided in :mod:`airflow_provider_snav.api`; the two hooks here run
-those decisions over requests and over aiohttp, and are otherwise the same.
+:mod:`airflow_provider_snav.api` builds the requests and interprets the answers for both.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import requests
 from airflow_provider_snav._clock import now
 from airflow_provider_snav._compat import (
     AirflowNotFoundException,
-    BaseHook,
     amask_secret,
     get_async_connection,
     get_async_extra_dejson,
@@ -37,22 +35,15 @@ from airflow_provider_snav.api.errors import (
     SalesNavigatorNotFoundError,
     SalesNavigatorPartialError,
 )
-from airflow_provider_snav.api.exchange import RetryPolicy, open_download
+from airflow_provider_snav.api.exchange import open_download
 from airflow_provider_snav.api.headers import secrets_of
 from airflow_provider_snav.api.messages import Call, Credential, Reply, Step, Token, adrive, drive
-from airflow_provider_snav.api.models import (
-    DOCUMENTED_CRM_INSTANCE,
-    Contract,
-    ExportJob,
-    ExportType,
-    SalesAccessToken,
-    crm_instance_urn,
-    is_documented_crm_instance,
-)
-from airflow_provider_snav.api.oauth import TokenStatus, exchange_telling_expiry, token_status
-from airflow_provider_snav.api.windows import Time, Window, parse_time
+from airflow_provider_snav.api.models import Contract, ExportJob, SalesAccessToken
+from airflow_provider_snav.api.oauth import TokenStatus, token_status
+from airflow_provider_snav.api.windows import Time
 from airflow_provider_snav.get_provider_info import get_provider_info
 from airflow_provider_snav.hooks.associations import associate
+from airflow_provider_snav.hooks.base import SalesNavigatorBaseHook
 from airflow_provider_snav.hooks.connection_cache import forget, look_up, not_found, settings_of
 from airflow_provider_snav.hooks.credential_checks import check_credentials
 from airflow_provider_snav.hooks.download import Download
@@ -66,81 +57,44 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Hook(BaseHook):
-    """What both hooks share: the connection, and the generators they drive."""
+class SalesNavigatorHook(SalesNavigatorBaseHook):
+    """Calls Sales Navigator from a worker.
 
-    conn_name_attr = "snav_conn_id"
-    default_conn_name = "snav_default"
-    conn_type = "snav"
-    hook_name = "LinkedIn Sales Navigator"
-    retry_policy = RetryPolicy()
+    A time is an aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset). A contract
+    is a URN or a number. A CRM instance is a URN, or ``(key, value)`` such as ``("DYNAMICS", guid)``. Each
+    operation of LinkedIn names its document by its path below https://learn.microsoft.com/en-us/linkedin/sales/
 
-    def __init__(self, snav_conn_id: str = default_conn_name) -> None:
-        super().__init__()
-        self.snav_conn_id = snav_conn_id
-
-    def _exchange(self, call: Call[T], settings: ConnectionSettings) -> Generator[Step, Reply, T]:
-        return exchange_telling_expiry(call, settings, self.retry_policy, now(), random.random)
-
-    def _contracts(
-        self, settings: ConnectionSettings, reporting_access_only: bool
-    ) -> Generator[Step, Reply, list[Contract]]:
-        contracts, total = yield from calls.list_all_contracts(lambda call: self._exchange(call, settings))
-        if total > len(contracts):
-            self.log.warning("LinkedIn counts %s contracts and lists %s of them.", total, len(contracts))
-        return [each for each in contracts if each.has_reporting_access or not reporting_access_only]
-
-    @staticmethod
-    def _create_analytics_export(
-        export_type: str, contract: str | int, start_at: Time, end_at: Time
-    ) -> Call[ExportJob]:
-        window = Window(parse_time(start_at, "start_at"), parse_time(end_at, "end_at"))
-        window.check(now())
-        return calls.create_analytics_export(
-            ExportType.parse(export_type), contract, window.start_at, window.end_at
-        )
-
-    def _create_crm_validation_export(
-        self, crm_instance: str | Sequence[str], export_start_at: Time | None
-    ) -> Call[ExportJob]:
-        start_at = None if export_start_at is None else parse_time(export_start_at, "export_start_at")
-        if not is_documented_crm_instance(crm_instance_urn(crm_instance)):
-            self.log.warning("%s is not of the documented form %s", crm_instance, DOCUMENTED_CRM_INSTANCE)
-        return calls.create_crm_validation_export(crm_instance, start_at)
-
-
-class SalesNavigatorHook(_Hook):
-    """Sales Navigator for workers, over requests.
-
-    Every method raises a :class:`~airflow_provider_snav.api.errors.SalesNavigatorError`: a
-    ``SalesNavigatorConfigurationError`` before anything is sent, a ``SalesNavigatorApiError`` by status, or a
-    ``SalesNavigatorConnectionError`` when there was no answer.
-
-    :param snav_conn_id: a connection of type ``snav``, read at the first call.
-    :param stopping: ends what the hook waits for when Airflow stops the task.
+    :param snav_conn_id: the id of a connection of type ``snav``, which the first call reads.
+    :param stopping: ends the waits of the hook when Airflow stops the task.
+    :raises SalesNavigatorConfigurationError: every method: an argument or the connection is wrong.
+    :raises SalesNavigatorApiError: every method: LinkedIn answered with an error.
+    :raises SalesNavigatorConnectionError: every method: no answer came.
     """
 
     def __init__(
-        self, snav_conn_id: str = _Hook.default_conn_name, *, stopping: Stopping | None = None
+        self,
+        snav_conn_id: str = SalesNavigatorBaseHook.default_conn_name,
+        *,
+        stopping: Stopping | None = None,
     ) -> None:
         super().__init__(snav_conn_id)
         self.stopping = stopping or Stopping()
 
-    # Here and not in the base: Airflow looks only at what the class itself defines.
+    # Not in the base class: Airflow ignores an inherited method here.
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
-        """The connection form before Airflow 3.2; later ones read the provider info themselves."""
+        """Return the connection form for Airflow before 3.2. Later versions read the provider info."""
         kinds: Any = get_provider_info()["connection-types"]
         return {name.replace("-", "_"): value for name, value in kinds[0]["ui-field-behaviour"].items()}
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """The connection, read once."""
+        """The connection's fields, read once."""
         try:
             conn = self.get_connection(self.snav_conn_id)
         except AirflowNotFoundException:
             raise not_found(self.snav_conn_id) from None
-        # Reading password and extra gives their secrets to Airflow's masker; the rest is ours to give.
+        # Airflow hides the password and the secrets of extra in logs, but not the values of headers.
         settings = settings_of(conn, conn.extra_dejson)
         for value in secrets_of(settings.headers):
             mask_secret(value)
@@ -151,48 +105,61 @@ class SalesNavigatorHook(_Hook):
         return RequestsTransport(self.settings, self.stopping)
 
     def get_conn(self) -> requests.Session:
-        """The session all calls go through; it holds no token."""
+        """Return the session of all calls. It holds no token."""
         return self._transport.session
 
     def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
-        """All contracts the member has a seat on. Document: Exporting User Activity.
+        """List the contracts on which the member has a seat, in LinkedIn's order.
 
-        :param reporting_access_only: only those whose data the member may export.
+        Document: api-reference/r_sales_nav_analytics/sales-contracts.
+
+        :param reporting_access_only: if True, only the contracts whose data the member may export.
         """
         return self._drive(self._contracts(self.settings, reporting_access_only))
 
     def create_analytics_export(
         self, export_type: str, contract: str | int, start_at: Time, end_at: Time
     ) -> ExportJob:
-        """Submit one job for exactly this closed range. Document: Sales Analytics Export Jobs.
+        """Submit one job for exactly this closed range of time.
+
+        Document: api-reference/r_sales_nav_analytics/sales-analytics-export-jobs.
 
         :param export_type: ``activity``, ``seat`` or ``activity_outcome``.
-        :param contract: URN or number.
-        :param start_at: first moment exported: aware datetime, epoch milliseconds or ISO 8601 text.
-        :param end_at: last moment exported, likewise.
+        :param start_at: the first moment to export.
+        :param end_at: the last moment to export.
+        :raises SalesNavigatorWindowError: the range is not between 1 hour and 90 days, or begins more than 2
+            years ago.
         """
         return self.run(self._create_analytics_export(export_type, contract, start_at, end_at))
 
     def get_analytics_export(self, job_id: int, contract: str | int) -> ExportJob:
-        """Read one job's status. Document: Sales Analytics Export Jobs."""
+        """Read the status of a job, and its download URL if it is completed. Document: the same.
+
+        :raises SalesNavigatorNotFoundError: LinkedIn has no such job.
+        """
         return self.run(calls.get_analytics_export(job_id, contract))
 
     def create_crm_validation_export(
         self, crm_instance: str | Sequence[str], export_start_at: Time | None = None
     ) -> ExportJob:
-        """Submit one job for what went stale since. Document: Exporting CRM Data Validation.
+        """Submit one CRM validation job. Document: sync-services/exporting-crm-data-validation.
 
-        :param crm_instance: URN, or ``(key, value)`` such as ``("DYNAMICS", organisation_guid)``.
-        :param export_start_at: aware datetime, epoch milliseconds or ISO 8601 text; None: LinkedIn's choice.
+        :param export_start_at: the first moment to export. Without it LinkedIn chooses the moment.
         """
         return self.run(self._create_crm_validation_export(crm_instance, export_start_at))
 
     def get_crm_validation_export(self, job_id: int, crm_instance: str | Sequence[str]) -> ExportJob:
-        """Read one job's status. Document: Exporting CRM Data Validation."""
+        """Read the status of a job, and its download URLs if it is completed. Document: the same.
+
+        :raises SalesNavigatorNotFoundError: LinkedIn has no such job.
+        """
         return self.run(calls.get_crm_validation_export(job_id, crm_instance))
 
     def get_sales_access_token(self) -> SalesAccessToken:
-        """A short-lived token for Sales Navigator's embedded pages, hidden from the log from here on."""
+        """Get a short-lived token for Sales Navigator's embedded pages, and hide it in the log.
+
+        Document: api-reference/r_sales_nav_display/sales-access-tokens.
+        """
         token = self.run(calls.get_sales_access_token())
         mask_secret(token.token)
         return token
@@ -200,7 +167,14 @@ class SalesNavigatorHook(_Hook):
     def get_profile_association(
         self, instance_id: str, partner: str, record_id: str
     ) -> ProfileAssociation | None:
-        """The member one CRM record was matched with, None when LinkedIn has no match."""
+        """Get the member with whom LinkedIn matched one CRM record, or None without a match.
+
+        Document: api-reference/r_sales_nav_profiles/sales-navigator-profile-associations.
+
+        :param instance_id: of the CRM; for Dynamics the host name of the organisation.
+        :param partner: the CRM; ``MS`` for Dynamics.
+        :param record_id: of the contact or the lead.
+        """
         key = {"instance_id": instance_id, "partner": partner, "record_id": record_id}
         try:
             return self.run(calls.get_profile_association(ProfileAssociationKey.parse(key)))
@@ -212,17 +186,17 @@ class SalesNavigatorHook(_Hook):
     def batch_get_profile_associations(
         self, keys: Iterable[Mapping[str, str] | ProfileAssociationKey]
     ) -> list[ProfileAssociation | None]:
-        """The members any number of CRM records were matched with, in their order, None for a miss.
+        """Get the members for any number of keys, in the order of the keys; None for a key without a match.
 
-        :param keys: mappings with ``instance_id``, ``partner`` and ``record_id``.
-        :raises SalesNavigatorPartialError: LinkedIn failed on some keys; it carries what came for the others.
+        :param keys: mappings with the arguments of :meth:`get_profile_association`.
+        :raises SalesNavigatorPartialError: LinkedIn failed on some keys. The error holds the other results.
         """
         results = list(self.iter_profile_associations(keys))
         failed = [result for result in results if result.error]
         if failed:
             raise SalesNavigatorPartialError(
-                f"LinkedIn failed on {len(failed)} of {len(results)} profile association keys, the first of"
-                f" them with {failed[0].error}. A retry asks for all of them again.",
+                f"LinkedIn failed on {len(failed)} of {len(results)} profile association keys. The first of"
+                f" these errors is: {failed[0].error}. A retry sends all keys again.",
                 results=results,
             )
         return [result.association for result in results]
@@ -230,21 +204,23 @@ class SalesNavigatorHook(_Hook):
     def iter_profile_associations(
         self, keys: Iterable[Mapping[str, str] | ProfileAssociationKey]
     ) -> Iterator[AssociationResult]:
-        """One result a key, in their order, while others are still being asked for."""
-        # Read here: the threads that ask must not resolve the connection.
+        """Yield one result for each key, in the order of the keys, while later requests still run."""
+        # Read the connection in this thread. The threads that send requests must not read it.
         self.settings  # noqa: B018
         return associate(self.run, keys)
 
     @contextmanager
     def download(self, url: str, credential: Credential | str = Credential.MEMBER) -> Iterator[Download]:
-        """Stream one file. Document: Exporting User Activity, "Download the Export".
+        """Stream the bytes of one file. Document: analytics-services/exporting-user-activity.
 
-        Yields the file's bytes. Codings of the transfer are undone and verified; a file that is itself a gzip
-        or a zip stays as it is.
+        The stream decodes and verifies the codings of the transfer. A file that is a gzip or a zip is not
+        unpacked.
 
-        :param url: a job's download URL, fetched just before; it lives an hour or so.
+        :param url: the download URL of a job, read shortly before. It expires after about an hour.
         :param credential: the token family of the job: ``member``, or ``application`` for CRM validation.
         :raises ValueError: there is no such family.
+        :raises SalesNavigatorHostError: the connection does not allow the host of the URL.
+        :raises SalesNavigatorIncompleteDownloadError: the file is incomplete or damaged.
         """
         opened = self._drive(
             open_download(
@@ -256,9 +232,9 @@ class SalesNavigatorHook(_Hook):
             yield Download(opened.source, self.settings.http_timeout)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try each credential the connection has, with the cheapest true call; say which of them work.
+        """Try each credential of the connection with one call, for the Test button of Airflow's form.
 
-        The member token lists the contracts; the application's credentials mint a token.
+        :returns: True if all credentials work, and the sentences to show.
         """
         try:
             checks = check_credentials(self)
@@ -269,30 +245,30 @@ class SalesNavigatorHook(_Hook):
         return all(check.works for check in checks), " ".join(check.said for check in checks)
 
     def token_status(self) -> TokenStatus:
-        """Whether the member token is active, when it expires, and its scopes. Document: token-introspection.
+        """Get the state of the member token: whether it is active, when it expires, and its scopes.
 
-        LinkedIn is asked if the connection has client id and secret, else its ``expires_at`` is read.
-
-        :raises SalesNavigatorConfigurationError: the connection has neither.
+        The answer is LinkedIn's if the connection has a client id and secret, otherwise it is ``expires_at``.
+        Document: https://learn.microsoft.com/en-us/linkedin/shared/authentication/token-introspection
         """
         return self._drive(token_status(self.settings, now(), random.random))
 
     def get_token(self, credential: Credential, refused: Token | None = None) -> Token | None:
-        """The token a call of this family would send, minted if need be.
+        """Get a token of this family. Mint one if there is none.
 
-        :returns: None if there is no other than the refused one.
+        :param refused: a token that LinkedIn refused.
+        :returns: None if there is no other token than ``refused``.
         """
         return get_token(offer(self.settings, credential), refused, self._mint)
 
     def run(self, call: Call[T], *, after_wait: Callable[[], None] | None = None) -> T:
         """Perform one call of :mod:`airflow_provider_snav.api.calls`.
 
-        :param after_wait: is called after each pause between two tries of the call, and may raise.
+        :param after_wait: runs after each pause between two tries of the call. It may raise an error.
         """
         return self._drive(self._exchange(call, self.settings), after_wait)
 
     def close(self) -> None:
-        """Close the connections kept for reuse."""
+        """Close the network connections."""
         if "_transport" in self.__dict__:
             self._transport.session.close()
 
@@ -312,13 +288,14 @@ class SalesNavigatorHook(_Hook):
         return drive(steps, on_worker(self._transport, self.get_token, self.stopping, after_wait, self.log))
 
 
-class SalesNavigatorAsyncHook(_Hook):
-    """Sales Navigator for the triggerer, over aiohttp.
+class SalesNavigatorAsyncHook(SalesNavigatorBaseHook):
+    """Calls Sales Navigator from the triggerer. Its methods are coroutines.
 
-    The methods of :class:`SalesNavigatorHook` that create and watch exports, awaited, with the same errors.
-    ``async with`` keeps the HTTP session open between calls.
+    Each method has the parameters, the result and the errors of the method of :class:`SalesNavigatorHook`
+    with the same name. ``async with`` keeps the HTTP session open between calls.
 
-    :param snav_conn_id: a connection of type ``snav``, read at the first call, and again after a refusal.
+    :param snav_conn_id: the id of a connection of type ``snav``. The first call reads it, and so does the
+        next call after an error that is not retryable.
     """
 
     _transport: AiohttpTransport | None = None
@@ -332,7 +309,7 @@ class SalesNavigatorAsyncHook(_Hook):
 
     async def _load(self) -> AiohttpTransport:
         if not self._transport:
-            # Here, not above: workers import this module and would pay 90 ms for aiohttp.
+            # Imported here, because workers import this module and loading aiohttp takes 90 ms.
             from airflow_provider_snav.hooks.aiohttp_transport import AiohttpTransport
 
             self._transport = AiohttpTransport(await look_up(self.snav_conn_id, self._read))
@@ -349,32 +326,26 @@ class SalesNavigatorAsyncHook(_Hook):
         return settings
 
     async def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
-        """See :meth:`SalesNavigatorHook.list_contracts`."""
         transport = await self._load()
         return await self._drive(self._contracts(transport.settings, reporting_access_only), transport)
 
     async def create_analytics_export(
         self, export_type: str, contract: str | int, start_at: Time, end_at: Time
     ) -> ExportJob:
-        """See :meth:`SalesNavigatorHook.create_analytics_export`."""
         return await self.run(self._create_analytics_export(export_type, contract, start_at, end_at))
 
     async def get_analytics_export(self, job_id: int, contract: str | int) -> ExportJob:
-        """See :meth:`SalesNavigatorHook.get_analytics_export`."""
         return await self.run(calls.get_analytics_export(job_id, contract))
 
     async def create_crm_validation_export(
         self, crm_instance: str | Sequence[str], export_start_at: Time | None = None
     ) -> ExportJob:
-        """See :meth:`SalesNavigatorHook.create_crm_validation_export`."""
         return await self.run(self._create_crm_validation_export(crm_instance, export_start_at))
 
     async def get_crm_validation_export(self, job_id: int, crm_instance: str | Sequence[str]) -> ExportJob:
-        """See :meth:`SalesNavigatorHook.get_crm_validation_export`."""
         return await self.run(calls.get_crm_validation_export(job_id, crm_instance))
 
     async def run(self, call: Call[T]) -> T:
-        """Perform one call of :mod:`airflow_provider_snav.api.calls`."""
         transport = await self._load()
         return await self._drive(self._exchange(call, transport.settings), transport)
 
@@ -395,7 +366,7 @@ class SalesNavigatorAsyncHook(_Hook):
                 return await adrive(steps, in_triggerer(transport, get_token, self.log))
         except SalesNavigatorError as error:
             if not error.retryable:
-                # Someone may have mended the connection since it was read.
+                # The connection may have been corrected since it was read.
                 forget(self.snav_conn_id, settings)
                 self._transport = None
             raise

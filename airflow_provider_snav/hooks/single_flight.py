@@ -12,11 +12,11 @@ T = TypeVar("T")
 async def shared(
     tasks: dict[str, asyncio.Task[T]], key: str, start: Callable[[], Coroutine[Any, Any, T]]
 ) -> T:
-    """What the task of this key returns: the one on its way, or else a new one.
+    """Return the result of the running task with this key. Start a task if there is none.
 
-    It serves all who wait, and outlives those of them who give up. If it fails, it fails for all of them.
+    Cancelling one caller does not stop the task. If the task fails, all its callers get the error.
 
-    :param tasks: of one event loop; those that have ended are taken out.
+    :param tasks: the running tasks of one event loop. A task that ends is removed.
     """
     if key not in tasks:
         tasks[key] = asyncio.create_task(start())
@@ -27,5 +27,5 @@ async def shared(
 def _end(tasks: dict[str, asyncio.Task[T]], key: str, done: asyncio.Task[T]) -> None:
     del tasks[key]
     if not done.cancelled():
-        # Where all who waited have given up, asyncio would complain that nobody asked.
+        # If all callers were cancelled, asyncio would log that nobody read the exception.
         done.exception()

@@ -1,4 +1,4 @@
-"""What performing a step of a call means: on a worker, and in the triggerer."""
+"""Performs the steps of a call: on a worker, and in the triggerer."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def on_worker(
     after_wait: Callable[[], None] | None,
     log: Any,
 ) -> Callable[[Step], Reply]:
-    """The ``perform`` of :func:`~airflow_provider_snav.api.messages.drive`.
+    """Return the ``perform`` of :func:`~airflow_provider_snav.api.messages.drive`.
 
-    It raises SalesNavigatorStoppedError if Airflow stopped the task; nothing is sent after that.
+    It raises SalesNavigatorStoppedError if Airflow stopped the task, and then sends nothing more.
 
-    :param after_wait: is called after each pause, and may raise.
+    :param after_wait: runs after each pause. It may raise an error.
     """
 
     def perform(step: Step) -> Reply:
@@ -52,7 +52,7 @@ def in_triggerer(
     get_token: Callable[[Credential, Token | None], Awaitable[Token | None]],
     log: Any,
 ) -> Callable[[Step], Awaitable[Reply]]:
-    """The ``perform`` of :func:`~airflow_provider_snav.api.messages.adrive`."""
+    """Return the ``perform`` of :func:`~airflow_provider_snav.api.messages.adrive`."""
 
     async def perform(step: Step) -> Reply:
         match step:

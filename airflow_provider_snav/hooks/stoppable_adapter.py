@@ -1,4 +1,4 @@
-"""Connections of requests that end when Airflow stops the task, in the middle of a silent answer, too."""
+"""Connections of requests that end when Airflow stops the task, even while they wait for an answer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from airflow_provider_snav._stopping import Stopping
 
 
 class StoppableAdapter(HTTPAdapter):
-    """Gives connections, through a proxy or not, to a :class:`Stopping`.
+    """Registers every connection, direct or through a proxy, with a :class:`Stopping`.
 
-    A short timeout would not do: how long LinkedIn may be silent is the user's choice.
+    A short timeout cannot replace this, because ``http_timeout`` is the user's choice.
     """
 
     def __init__(self, stopping: Stopping) -> None:
@@ -21,9 +21,9 @@ class StoppableAdapter(HTTPAdapter):
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """See requests: the pool that has or will make a connection for this request."""
+        """Return the pool for this request, with connections of our class."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        # Read once: another thread may be here with the same pool.
+        # Read once, because another thread may change the same pool.
         kind = pool.ConnectionCls
         if not issubclass(kind, _StoppableConnection):
             bases = (_StoppableConnection, kind)
@@ -35,6 +35,6 @@ class _StoppableConnection(HTTPConnection):
     stopping: ClassVar[Stopping]
 
     def getresponse(self) -> Any:
-        # The request is sent, so there is a socket.
+        # The request was sent, so the connection has a socket.
         self.stopping.watch(self.sock)
         return super().getresponse()

@@ -1,4 +1,4 @@
-"""One minted token a process and credential, shared by threads and by the triggers of a loop."""
+"""The minted tokens of this process: one for each grant, shared by threads and by triggers."""
 
 from __future__ import annotations
 
@@ -30,29 +30,30 @@ _mints: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[Toke
 
 
 def forget_tokens() -> None:
-    """Drop every minted token, as a new process would begin."""
+    """Drop every minted token, so that the state is that of a new process."""
     _kept.clear()
 
 
 def get_token(offer: Offer, refused: Token | None, mint: Callable[[Grant], Minted]) -> Token | None:
-    """A token of the offer, minted if need be.
+    """Get a token of the offer. Mint one if there is none.
 
     :param refused: a token that LinkedIn refused.
-    :param mint: asks LinkedIn, blocking; called by one thread at a time for one grant.
-    :returns: None if there is no other token than the refused one.
+    :param mint: gets a token from LinkedIn and blocks. One thread at a time calls it for a grant.
+    :returns: None if there is no other token than ``refused``.
+    :raises SalesNavigatorError: the mint failed.
     """
     if (found := _at_hand(offer, refused)) or not offer.grant:
         return found
-    # Not a defaultdict: two threads could each be given a lock of their own.
+    # setdefault is atomic. With a defaultdict two threads could get different locks.
     with _locks.setdefault(offer.grant.key, threading.Lock()):
-        # Another thread may have minted it meanwhile.
+        # Another thread may have minted the token while this one waited for the lock.
         return _at_hand(offer, refused) or _other_than(refused, _keep(offer.grant, mint(_next(offer.grant))))
 
 
 async def aget_token(
     offer: Offer, refused: Token | None, mint: Callable[[Grant], Awaitable[Minted]]
 ) -> Token | None:
-    """See :func:`get_token`; one mint serves all who wait, and outlives those of them who give up."""
+    """See :func:`get_token`. Concurrent callers share one mint. Cancelling one caller does not stop it."""
     if (found := _at_hand(offer, refused)) or not (grant := offer.grant):
         return found
     mints = _mints.setdefault(asyncio.get_running_loop(), {})
@@ -75,11 +76,11 @@ def _keep(grant: Grant, minted: Minted) -> Token:
 
 
 def _at_hand(offer: Offer, refused: Token | None) -> Token | None:
-    """A token that needs no minting."""
+    """Return a token that exists already."""
     kept = _kept.get(offer.grant.key) if offer.grant else None
     if kept and kept.minted.is_good(kept.age):
         return _other_than(refused, Token(kept.minted.value, kept.age))
-    # Once a member token was refreshed, the connection's own is the older one.
+    # After a refresh, the connection's own member token is the older one.
     return _other_than(refused, offer.token) if not kept else None
 
 

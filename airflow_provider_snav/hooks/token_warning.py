@@ -1,4 +1,4 @@
-"""A warning in good time before a member token ends."""
+"""Warns before a member token expires."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from airflow_provider_snav.exports.export import Export
 if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
-# No task should wait long for an answer that nothing depends on.
+# The task does not depend on this answer, so it waits only briefly.
 _TIMEOUT_SECONDS = 5.0
 _WARNING = (
-    "The member token ends soon. %s Replace it before then: run python -m airflow_provider_snav login, or use"
-    " LinkedIn's Token Generator, and put the new token into the password of the connection %r"
+    "The member token expires soon. %s Replace it before then: run python -m airflow_provider_snav login, or"
+    " use LinkedIn's Token Generator, and put the new token into the password of the connection %r"
     " (see docs/connection.md)."
 )
 _PASSED = (
-    "LinkedIn accepts the member token, although its noted end has passed. %s Correct expires_at of the"
-    " connection %r, or replace the token (see docs/connection.md)."
+    "LinkedIn still accepts the member token, although the connection's expires_at has passed. %s Correct"
+    " expires_at in the connection %r, or replace the token (see docs/connection.md)."
 )
 _looked: set[tuple[str, dt.date]] = set()
 
@@ -33,8 +33,8 @@ _looked: set[tuple[str, dt.date]] = set()
 def warn_before_expiry(hook: SalesNavigatorHook, export: Export, log: Any) -> None:
     """Log a WARNING if the member token has less than 14 days left and the export needs one.
 
-    It looks once a process and day for each token. It never raises: a connection that cannot be used fails
-    with the next call. A token that the connection can refresh needs no warning.
+    The check runs once a day in each process and for each token. It raises no SalesNavigatorError, because a
+    wrong connection fails with the next call. A token that the connection can refresh needs no warning.
     """
     if export.rules.credential is not Credential.MEMBER:
         return
@@ -60,7 +60,7 @@ def _status(hook: SalesNavigatorHook) -> TokenStatus:
     noted = noted_status(settings, now())
     if noted and not noted.ends_soon(now()):
         return noted
-    # Check with LinkedIn: expires_at may belong to an older token.
+    # Ask LinkedIn, because expires_at may belong to an older token.
     with type(hook)(hook.snav_conn_id, stopping=hook.stopping) as asking:
         asking.settings = replace(settings, http_timeout=min(_TIMEOUT_SECONDS, settings.http_timeout))
         return asking.token_status()

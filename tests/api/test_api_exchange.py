@@ -139,8 +139,8 @@ def test_a_token_that_cannot_be_renewed_is_tried_once_and_the_error_says_what_to
     assert isinstance(played.error, errors.SalesNavigatorAuthenticationError)
     assert str(played.error) == (
         "Could not read job 7 (HTTP 401, serviceErrorCode 65602, code EXPIRED_ACCESS_TOKEN): The token has"
-        " expired. The member access token is no longer good: put a new one in the connection's password, or"
-        " give the connection a refresh_token."
+        " expired. LinkedIn no longer accepts the member access token. Put a new one into the connection's"
+        " password, or give the connection a refresh_token."
     )
     assert (played.error.status_code, played.error.service_error_code) == (401, 65602)
     assert played.error.code == "EXPIRED_ACCESS_TOKEN"

@@ -136,7 +136,7 @@ def refused(status: int, message: str) -> Reply:
 @pytest.mark.parametrize(
     ("fields", "reply", "sentence"),
     [
-        ({}, refused(401, "The token has expired"), "The member access token is no longer good"),
+        ({}, refused(401, "The token has expired"), "LinkedIn no longer accepts the member access token"),
         ({}, refused(403, "Not enough permissions"), "needs the scope r_sales_nav_analytics."),
         ({}, answer(403, b"<html>"), "This 403 is not an answer of Sales Navigator"),
         ({"password": None}, answer(200), "The connection has neither a member token nor an OAuth client id"),

@@ -130,8 +130,8 @@ FOREVER = (READ,) * TRIES
 REFRESHABLE = {"login": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN}
 NEW = restli({"access_token": NEW_TOKEN, "expires_in": "5184000"})
 PUT_A_NEW_TOKEN = (
-    " The member access token is no longer good: put a new one in the connection's password, or give the"
-    " connection a refresh_token."
+    " LinkedIn no longer accepts the member access token. Put a new one into the connection's password, or"
+    " give the connection a refresh_token."
 )
 REDIRECT = (
     "(HTTP 302): no Rest.li error body came with it. The answer is a redirect, and a token must not follow"

@@ -186,7 +186,7 @@ def test_a_failed_job_is_not_retried_and_its_error_names_who_has_remedies(
         sense(export)
     message = str(failure.value)
     [job] = snav_sandbox.created_jobs
-    for part in (status, f"job {job.job_id}", "clear the export task", "wait_for_completion=True"):
+    for part in (status, f"job {job.job_id}", "Clear the export task", "wait_for_completion=True"):
         assert part in message
 
 

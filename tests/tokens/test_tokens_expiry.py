@@ -214,7 +214,7 @@ def test_export_tasks_and_the_sensor_warn(
     for task in tasks:
         token_warning._looked.clear()
         export = run(task)
-        assert "".join(capsys.readouterr()).count("The member token ends soon.") == 1
+        assert "".join(capsys.readouterr()).count("The member token expires soon.") == 1
 
 
 def test_crm_exports_need_no_member_token_and_do_not_warn(
@@ -264,7 +264,7 @@ def test_a_401_of_an_expired_token_says_since_when(snav_sandbox: Sandbox, kind: 
 
     with pytest.raises(SalesNavigatorAuthenticationError, match=SINCE) as refused:
         list_contracts()
-    assert str(refused.value).count("The member access token is no longer good") == 1
+    assert str(refused.value).count("LinkedIn no longer accepts the member access token") == 1
 
 
 def test_a_401_says_what_the_connection_knows_where_linkedin_cannot_be_asked(
