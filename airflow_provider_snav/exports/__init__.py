@@ -1,1 +1,1 @@
-"""One export as a state machine, pure: no Airflow, no I/O, no clock and no sleep."""
+"""One export as a state machine. Pure: no Airflow, no I/O, no clock and no sleep."""

@@ -1,6 +1,7 @@
-"""The Export: what is exported, and the jobs that produce it. Only this value crosses Airflow's boundaries.
+"""The Export: the data to export, and the jobs that produce the files.
 
-XCom, trigger rows and the task state hold it as JSON. It holds no token and no download URL.
+It is the only value that XCom, trigger rows and the task state hold. It is JSON there, and holds no token and
+no download URL.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from airflow_provider_snav.api.windows import Window, parse_time, to_text
 from airflow_provider_snav.exports.kinds import KINDS, ExportKind, Kind
 
 MAX_SLICES: Final = 64
-"""Jobs of one Export at most, so that it stays small enough for XCom and trigger rows."""
+"""The most jobs of one Export, so that it is small enough for XCom and trigger rows."""
 
 _LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
@@ -26,15 +27,18 @@ _LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 class Slice:
     """The part of an export that one job produces.
 
-    :param start_at: first moment exported.
-    :param end_at: last moment exported; None for CRM validation, which always runs up to its creation.
+    Times are aware datetimes.
+
+    :param start_at: the first moment to export.
+    :param end_at: the last moment to export. None for CRM validation, whose last moment is the creation of
+        the job.
     :param shares_end: see :class:`~airflow_provider_snav.api.windows.Window`.
-    :param job_id: the current job, None before it is submitted.
-    :param status: the last status seen.
-    :param attempt: how many jobs were submitted for this slice; its halves begin at 0 again.
-    :param not_before: a failed job is submitted again at this time, not earlier.
-    :param submitted_at: when the current job was submitted; None as well in an Export that 0.1.0 wrote.
-    :param processing_at: when the current job was first seen in another status than ENQUEUED.
+    :param job_id: the current job; None before the submission.
+    :param status: the status in the last poll.
+    :param attempt: the number of jobs submitted for this slice. It is 0 again for the halves of a slice.
+    :param not_before: the earliest time at which a failed job is submitted again.
+    :param submitted_at: when the current job was submitted. Also None in an Export that 0.1.0 wrote.
+    :param processing_at: when a poll first found the current job in another status than ENQUEUED.
     """
 
     start_at: dt.datetime
@@ -62,7 +66,7 @@ class Slice:
 
     @property
     def is_running(self) -> bool:
-        """A job exists and has not ended; an unknown status counts as not ended."""
+        """True if a job exists and has not ended. A job with an unknown status has not ended."""
         return self.job_id is not None and not has_ended(self.status)
 
     def __str__(self) -> str:
@@ -102,12 +106,13 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was asked for and which jobs produce it. Holds no token and no download URL.
+    """The data to export, and the jobs that produce the files. Holds no token and no download URL.
 
     :param kind: analytics or CRM validation.
-    :param subject: the URN of the contract, or of the CRM instance.
-    :param export_type: analytics only.
-    :param slices: in order of time, at most 64.
+    :param subject: the URN of the contract or of the CRM instance.
+    :param export_type: only for analytics.
+    :param slices: 1 to 64 slices, in order of time.
+    :raises ValueError: there is no slice, or there are too many.
     """
 
     kind: ExportKind
@@ -116,7 +121,7 @@ class Export:
     slices: tuple[Slice, ...]
 
     def __post_init__(self) -> None:
-        # Without a slice it would count as completed.
+        # An Export without slices would count as completed.
         if not 0 < len(self.slices) <= MAX_SLICES:
             raise ValueError(f"{len(self.slices)} slices: an Export has 1 to {MAX_SLICES}")
 
@@ -130,15 +135,15 @@ class Export:
 
     @property
     def running(self) -> list[Slice]:
-        """The slices whose job has not ended, the job submitted first before all others."""
-        # Exports of 0.1.0 hold no times; they were submitted in the order of their slices.
+        """The slices whose job has not ended, in the order of their submission."""
+        # Version 0.1.0 stored no submission times, and submitted jobs in the order of the slices.
         return sorted(
             (part for part in self.slices if part.is_running), key=lambda part: part.submitted_at or _LONG_AGO
         )
 
     @property
     def has_begun(self) -> bool:
-        """True once a job was created, although it may have failed and be due to be submitted again."""
+        """True if a job was created, even if it failed and is to be submitted again."""
         return any(part.job_id or part.attempt for part in self.slices)
 
     @property
@@ -147,7 +152,7 @@ class Export:
 
     @property
     def rules(self) -> Kind:
-        """What is particular to its kind."""
+        """The row of its kind in :data:`KINDS`."""
         return KINDS[self.kind]
 
     @property
@@ -157,32 +162,32 @@ class Export:
 
     @property
     def data(self) -> str:
-        """Names what is exported: the export type, or the kind where there are no types."""
+        """The name of the data: the export type, or the kind if it has no types."""
         return str(self.export_type or self.kind)
 
     @property
     def title(self) -> str:
-        """How messages call it: ``activity export of urn:li:contract:123456``."""
+        """The name in messages: ``activity export of urn:li:contract:123456``."""
         return f"{self.rules.label or self.export_type} export of {self.subject}"
 
     def __str__(self) -> str:
         return f"{self.title}: " + "; ".join(map(str, self.slices))
 
     def create_job(self, part: Slice) -> Call[ExportJob]:
-        """The call that submits the job of a slice."""
+        """Return the call that submits the job of a slice."""
         return self.rules.create(self, part)
 
     def get_job(self, part: Slice) -> Call[ExportJob]:
-        """The call that reads the status of a slice's job."""
+        """Return the call that reads the status of a slice's job."""
         assert part.job_id is not None
         return replace(self.rules.get(part.job_id, self.subject), submitted_at=part.submitted_at)
 
     def with_slice(self, part: Slice, changed: Slice) -> Export:
-        """A copy with another slice in the place of this one."""
+        """Return a copy with ``changed`` in the place of ``part``."""
         return replace(self, slices=tuple(changed if each == part else each for each in self.slices))
 
     def identity(self) -> dict[str, Any]:
-        """What is exported, and whose: the JSON form without the slices."""
+        """Return the JSON form without the slices."""
         return {
             "kind": str(self.kind),
             "export_type": self.export_type and str(self.export_type),
@@ -190,14 +195,14 @@ class Export:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The XCom, trigger and state form: plain JSON, times as ISO 8601 text."""
+        """Return the form in XCom, trigger rows and task state: JSON with times as ISO 8601 text."""
         return {**self.identity(), "slices": [part.to_json() for part in self.slices]}
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Read what :meth:`to_json` wrote.
+        """Read the result of :meth:`to_json`, of any version since 0.1.0.
 
-        :raises SalesNavigatorConfigurationError: not an Export.
+        :raises SalesNavigatorConfigurationError: it is not an Export.
         """
         try:
             kind = ExportKind(value["kind"])

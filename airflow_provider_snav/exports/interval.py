@@ -1,4 +1,4 @@
-"""Which time an analytics export covers: what the DAG author gave, or what the run determines."""
+"""The time to export: from the arguments of the DAG author, or from the run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_snav.api.windows import Span, Window, interval_before, par
 from airflow_provider_snav.exports.export import MAX_SLICES
 
 Interval: TypeAlias = tuple[dt.datetime, dt.datetime]
-"""Half-open: its end belongs to the next one."""
+"""Half-open: the end is not part of it."""
 
 
 def optional_time(value: Any, name: str) -> dt.datetime | None:
-    """A time if one was given; an empty template renders to empty text, or to 'None'.
+    """Read a time, or None. A template without a value renders to empty text or to 'None'.
 
     :raises SalesNavigatorConfigurationError: see :func:`~airflow_provider_snav.api.windows.parse_time`.
     """
@@ -25,7 +25,7 @@ def optional_time(value: Any, name: str) -> dt.datetime | None:
 
 
 def given_interval(start_at: Any, end_at: Any) -> Interval | None:
-    """The interval the author gave, None without one.
+    """Return the interval of the arguments; None without arguments.
 
     :raises SalesNavigatorConfigurationError: one of the two is not a time.
     :raises SalesNavigatorWindowError: only one of the two was given.
@@ -40,9 +40,9 @@ def given_interval(start_at: Any, end_at: Any) -> Interval | None:
 
 
 def run_interval(run: Mapping[str, Any], window: Span | None, lag: dt.timedelta) -> Interval:
-    """The interval of a run: ``window`` before its end, or its data interval; shifted back by ``lag``.
+    """Return the interval of a run: ``window`` before its end, or its data interval; moved back by ``lag``.
 
-    :param run: Airflow's context. In Airflow 3, a run without a logical date has no data interval either.
+    :param run: Airflow's context. In Airflow 3, a run without a logical date has no data interval.
     :raises SalesNavigatorWindowError: the run has no time to export.
     """
     start, end = run.get("data_interval_start"), run.get("data_interval_end")
@@ -60,16 +60,16 @@ def run_interval(run: Mapping[str, Any], window: Span | None, lag: dt.timedelta)
 
 
 def windows_of(interval: Interval, *, whole_days: bool = False) -> tuple[Window, ...]:
-    """The windows of the jobs that cover an interval.
+    """Cut an interval into the windows of its jobs.
 
     :param whole_days: cut only at midnight UTC.
-    :raises SalesNavigatorWindowError: it is empty, too short, or takes more jobs than an Export has.
+    :raises SalesNavigatorWindowError: it is empty, too short, or needs more jobs than an Export can have.
     """
     windows = split(*interval, whole_days=whole_days)
     if len(windows) > MAX_SLICES:
         start_at, until = interval
         raise SalesNavigatorWindowError(
-            f"From {to_text(start_at)} to {to_text(until)} it takes {len(windows)} jobs, and an export has"
-            f" {MAX_SLICES} at most. LinkedIn has data of two years: ask for less."
+            f"The time from {to_text(start_at)} to {to_text(until)} needs {len(windows)} jobs, and an export"
+            f" has {MAX_SLICES} at most. LinkedIn has data of two years. Choose a shorter time."
         )
     return windows

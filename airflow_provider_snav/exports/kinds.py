@@ -1,6 +1,6 @@
-"""The kinds of export: one row each for everything in which they differ.
+"""The kinds of export: one table row holds all differences between them.
 
-To add a kind, add a row here and write an operator for it; the sandbox then needs its jobs and its file.
+To add a kind, add a row here, write an operator, and add its jobs and its file to the sandbox.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ExportKind(StrEnum):
-    """The two asynchronous exports LinkedIn offers."""
+    """The two asynchronous exports of LinkedIn."""
 
     ANALYTICS = "analytics"
     CRM_VALIDATION = "crm_validation"
@@ -27,16 +27,16 @@ class ExportKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is particular to one kind of export.
+    """One kind of export.
 
-    :param subject: the name of what it exports, in JSON and as an argument.
+    :param subject: the name of the subject in JSON and as an argument.
     :param credential: the token family of its calls and downloads.
-    :param create: the call that submits the job of a slice.
-    :param get: the call that reads the status of a job, by its id and the export's subject.
-    :param label: its name in messages and files; None where the export type is the name.
-    :param is_queued: LinkedIn runs one job of a subject at a time, and the others wait.
-    :param is_open_ended: an export runs up to the creation of its job. LinkedIn then says where the next one
-        should begin, which a watermark can keep.
+    :param create: returns the call that submits the job of a slice.
+    :param get: returns the call that reads the status of a job, from its id and the subject's URN.
+    :param label: its name in messages and files; None if the export type is the name.
+    :param is_queued: True if LinkedIn runs one job of a subject at a time, and the others wait.
+    :param is_open_ended: True if the time to export ends with the creation of the job. LinkedIn then suggests
+        the start of the next export, which a watermark can store.
     """
 
     subject: str
@@ -71,4 +71,4 @@ KINDS: Final = {
         is_open_ended=True,
     ),
 }
-"""By the kind's name in JSON."""
+"""The key is the kind's name in JSON."""

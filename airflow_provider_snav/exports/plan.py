@@ -1,8 +1,9 @@
-"""The state machine of one export: what to submit, poll, halve or submit again next.
+"""The state machine of one export: it decides what to submit, poll, halve or submit again next.
 
-Pure: every function takes the Export and ``now`` and returns what to do. The worker, the trigger and a
-retry that re-attaches all ask the same question, :func:`next_step`, so they cannot disagree. Remedies are
-those the status texts of "Sales Analytics Export Jobs" name.
+Pure: every function takes the Export and ``now`` and returns the next step. The worker, the sensor and a
+retry all use :func:`next_step`, and the trigger uses its part :func:`what_is_due`. So they make the same
+decisions. The remedies are those of
+https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
 """
 
 from __future__ import annotations
@@ -18,24 +19,26 @@ from airflow_provider_snav.exports.export import MAX_SLICES, Export, Slice
 
 _TOO_LARGE = (JobStatus.EXCEEDED_FILE_SIZE, JobStatus.TIMED_OUT)
 _RESUBMIT: dict[str, str] = {
-    JobStatus.DATA_DELAY: "LinkedIn's data is late: retry later, or raise lag or resubmit_delay.",
-    JobStatus.INTERNAL_ERROR: "LinkedIn failed inside: retry later.",
+    JobStatus.DATA_DELAY: "LinkedIn's data is late. Retry later, or raise lag or resubmit_delay.",
+    JobStatus.INTERNAL_ERROR: "LinkedIn had an internal error. Retry later.",
 }
 _NO_JOB: dict[str, Any] = dict.fromkeys(("job_id", "status", "submitted_at", "processing_at"))
 
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """What to do about failed jobs, and how many jobs to have at LinkedIn at once.
+    """The remedies for failed jobs, and the number of jobs at LinkedIn at the same time.
 
-    An export never submits more than ``(2 * 64 - 1) * (1 + max_resubmissions)`` jobs: halving makes a tree
-    of at most 64 leaves, and each of its nodes is submitted at most ``1 + max_resubmissions`` times.
+    An export submits at most ``(2 * 64 - 1) * (1 + max_resubmissions)`` jobs: halving makes a tree with at
+    most 64 leaves, and each node is submitted at most ``1 + max_resubmissions`` times.
 
-    :param split_on_failure: halve a window that was too large or took too long.
-    :param max_resubmissions: how often one window is submitted again after a data delay or an internal error.
-    :param resubmit_delay: wait before submitting again after a data delay.
-    :param max_running: jobs of this export at LinkedIn at once, running or queued. LinkedIn runs one export
-        of a contract at a time (its FAQ on Analytics Services), so a second one would only hold up others.
+    :param split_on_failure: if True, halve a window that was too large or took too long.
+    :param max_resubmissions: how many times a window is submitted again after a data delay or an internal
+        error.
+    :param resubmit_delay: the wait before a window is submitted again after a data delay.
+    :param max_running: the most jobs of this export at LinkedIn, queued or processed. LinkedIn runs one
+        export of a contract at a time, so a second job would only delay others. Document:
+        https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/faq
     """
 
     split_on_failure: bool = True
@@ -45,7 +48,7 @@ class Remedies:
 
 
 NO_REMEDIES = Remedies(split_on_failure=False, max_resubmissions=0, max_running=MAX_SLICES)
-"""For those who only wait, and for those who submit and do not wait: all at once, and nothing again."""
+"""For the sensor, and for a task that does not wait: submit all jobs at once, and repeat none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to submit yet: poll what runs, look again at ``until`` at the latest."""
+    """There is nothing to submit yet. Poll the running jobs, and plan again not later than ``until``."""
 
     until: dt.datetime | None
 
@@ -69,11 +72,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What comes next.
+    """The result of :func:`next_step`.
 
-    :param export: the Export after remedies.
-    :param step: what to do with it.
-    :param remedies: what was done about failed jobs, one sentence each.
+    :param export: the Export with the remedies applied.
+    :param step: the next step.
+    :param remedies: one sentence for each remedy.
     """
 
     export: Export
@@ -82,7 +85,7 @@ class Plan:
 
 
 def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
-    """Apply the remedies to what has failed and say what comes next.
+    """Apply the remedies to failed jobs, and decide the next step.
 
     :raises SalesNavigatorExportFailedError: a job failed and no remedy is left.
     """
@@ -100,7 +103,7 @@ def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
         raise _failed(
             export,
             failed,
-            f"It would need more than {MAX_SLICES} jobs: ask for less time.",
+            f"It would need more than {MAX_SLICES} jobs. Choose a shorter time.",
             retryable=failed.status == JobStatus.TIMED_OUT,
         )
     export = replace(export, slices=tuple(slices))
@@ -108,7 +111,7 @@ def next_step(export: Export, remedies: Remedies, now: dt.datetime) -> Plan:
 
 
 def what_is_due(export: Export, max_running: int, now: dt.datetime) -> Submit | Wait | Done:
-    """What comes next for an export none of whose jobs has failed."""
+    """Decide the next step of an export without failed jobs."""
     pending = [part for part in export.slices if part.job_id is None]
     if not pending:
         return Done() if export.is_completed else Wait(None)
@@ -128,7 +131,7 @@ def _tell(part: Slice, replacements: tuple[Slice, ...]) -> str:
 
 
 def submitted(part: Slice, job: ExportJob, now: dt.datetime) -> Slice:
-    """The slice after its job was created."""
+    """Return the slice after its job was created."""
     created = replace(
         part,
         job_id=job.job_id,
@@ -142,18 +145,18 @@ def submitted(part: Slice, job: ExportJob, now: dt.datetime) -> Slice:
 
 
 def seen(part: Slice, status: str, now: dt.datetime) -> Slice:
-    """The slice after LinkedIn reported this status of its job."""
+    """Return the slice after a poll found its job in this status."""
     processing_at = part.processing_at or (None if status == JobStatus.ENQUEUED else now)
     return replace(part, status=status, processing_at=processing_at)
 
 
 def lost(part: Slice) -> Slice:
-    """The slice after LinkedIn no longer knows its job, which has to be submitted again."""
+    """Return the slice for a new submission, because LinkedIn no longer has its job."""
     return replace(part, **_NO_JOB)
 
 
 def without_failures(export: Export) -> Export:
-    """The export for a retry: what failed is to be submitted again, with all its attempts."""
+    """Return the export for a retry: failed slices are submitted again, with all their attempts."""
     slices = (
         replace(part, **_NO_JOB, attempt=0) if has_failed(part.status) else part for part in export.slices
     )
@@ -162,7 +165,7 @@ def without_failures(export: Export) -> Export:
 
 def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime) -> tuple[Slice, ...]:
     if remedies == NO_REMEDIES:
-        # Whoever applies none says what to do.
+        # The sensor and the task that does not wait add their own advice.
         raise _failed(export, part, "")
     if part.status in _TOO_LARGE:
         return _halved(export, part, remedies)
@@ -178,9 +181,9 @@ def _remedied(export: Export, part: Slice, remedies: Remedies, now: dt.datetime)
 def _halved(export: Export, part: Slice, remedies: Remedies) -> tuple[Slice, ...]:
     whole_days = export.has_whole_days
     if not part.window:
-        advice = "A CRM validation export has no window to halve: ask for a later start."
+        advice = "A CRM validation export has no window to halve. Choose a later start."
     elif not remedies.split_on_failure:
-        advice = "Ask for a shorter window, or leave split_on_failure on."
+        advice = "Choose a shorter window, or leave split_on_failure on."
     elif halves := part.window.halves(whole_days=whole_days):
         return tuple(map(Slice.of, halves))
     else:

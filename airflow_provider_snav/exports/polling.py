@@ -1,7 +1,7 @@
-"""Waiting for an export, without a clock of its own: when to poll, when to stop, and what to log.
+"""The wait for an export: when to poll, when to stop, and what to log.
 
-A generator, like :mod:`~airflow_provider_snav.api.exchange`. Its steps are Sleep, Poll (the reply is an
-ExportJob) and Tell. It only waits; the worker decides what a failed job needs.
+:func:`wait` is a generator, as in :mod:`~airflow_provider_snav.api.exchange`. Its steps are Sleep, Poll (the
+reply is an ExportJob) and Tell. It only waits; the worker applies the remedies to failed jobs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from airflow_provider_snav.api.windows import parse_time, to_text
 from airflow_provider_snav.exports.export import Export, Slice
 from airflow_provider_snav.exports.plan import Wait, seen, what_is_due
 
-# So that 20 seconds grow by 2.5 seconds times the square root of the time.
+# With first=20 seconds the pause grows by 2.5 seconds times the square root of the time in seconds.
 _GROWTH = 0.56
 _REMEMBERED_REQUESTS = 5
 _ONE_AT_A_TIME = "LinkedIn runs one export of a contract at a time"
@@ -34,25 +34,26 @@ _ONE_AT_A_TIME = "LinkedIn runs one export of a contract at a time"
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """How long to pause between two polls of a job.
+    """The pauses between two polls of a job.
 
-    The pauses of a job in LinkedIn's queue grow by half of the time waited: the queue takes minutes or hours,
-    and its end is not urgent. They begin anew when LinkedIn processes the job. From then on they grow with
-    the square root of the time, which keeps both the polls and the delay few. With ``first=20`` a pause is
-    ``20 + 2.5 * sqrt(seconds)``: a minute after five minutes, two minutes after half an hour.
+    While a job is in LinkedIn's queue, the pauses grow by half of the time waited, because the queue takes
+    minutes or hours. The pauses begin with ``first`` again when LinkedIn begins to process the job. Then they
+    grow with the square root of the time, so that both the polls and the delay stay small. With ``first=20``
+    a pause is ``20 + 2.5 * sqrt(seconds)``: one minute after 5 minutes, two minutes after 30 minutes.
 
-    :param first: seconds before the first poll at most.
-    :param longest: seconds between two polls at most.
+    :param first: seconds. The longest pause before the first poll.
+    :param longest: seconds. The longest pause between two polls.
     """
 
     first: float
     longest: float
 
     def pause(self, waited: float, jitter: float, *, enqueued: bool = False) -> float:
-        """Seconds before the next poll.
+        """Return the seconds before the next poll.
 
-        :param waited: seconds since this wait began, or since it first saw LinkedIn process the job.
-        :param jitter: 0 to 1; spreads the polls of many exports over a fifth of the pause.
+        :param waited: seconds since the wait began, or since a poll first found the job in process.
+        :param jitter: 0 to 1. It spreads the polls of many exports over a fifth of the pause.
+        :param enqueued: True while the job is in LinkedIn's queue.
         """
         growth = waited / 2 if enqueued else _GROWTH * sqrt(self.first * waited)
         return min(self.first + growth, self.longest) * (1 - jitter / 5)
@@ -72,30 +73,30 @@ class WaitPolicy:
 
 
 class Outcome(StrEnum):
-    """Why a wait ended; the allow-list of event statuses."""
+    """The reason why a wait ended. An event with any other status is refused."""
 
     READY = "ready"
-    """All jobs are completed, or one needs the worker: it failed, or the next can be submitted."""
+    """All jobs are completed, a job failed, or the worker can submit the next job."""
     TIMEOUT = "timeout"
     """The deadline passed."""
     POLL_FAILED = "poll_failed"
-    """A poll failed in a way waiting cannot mend; the worker asks again and raises what it is told."""
+    """A poll failed, and waiting does not help. The worker polls once more and raises the error."""
 
 
 @dataclass(slots=True)
 class PollReport:
-    """What a wait found so far, and in the end the trigger's event.
+    """The results of a wait, and the content of the trigger's event.
 
-    :param export: with the last status seen of every job.
-    :param deadline: when waiting was to end.
-    :param outcome: why the wait ended.
-    :param polls: status calls answered.
-    :param failed_polls: status calls that failed and were tolerated.
-    :param last_problem: the last failure's message.
-    :param request_ids: of the last few answers.
-    :param warnings: what LinkedIn did otherwise than asked.
-    :param notes: how long the jobs that ended were queued and processed.
-    :param told_to_wait: ids of the jobs whose wait in LinkedIn's queue is in the log; not in the event.
+    :param export: the Export with the last status of every job.
+    :param deadline: when the wait ends at the latest, an aware datetime.
+    :param outcome: the reason why the wait ended.
+    :param polls: the number of polls with an answer.
+    :param failed_polls: the number of polls without an answer.
+    :param last_problem: the message of the last failed poll.
+    :param request_ids: the ids of the last five answers, for LinkedIn's support.
+    :param warnings: sentences about jobs that export less time than requested.
+    :param notes: sentences about the time for which ended jobs were queued and processed.
+    :param told_to_wait: the ids of jobs whose wait in LinkedIn's queue was logged. It is not in the event.
     """
 
     export: Export
@@ -112,7 +113,7 @@ class PollReport:
     def seen(self, part: Slice, job: ExportJob, now: dt.datetime) -> list[Tell]:
         """Add the answer to a poll.
 
-        :returns: lines for the log of the one who polls; ``notes`` and ``warnings`` are for the task's.
+        :returns: lines for the log of the process that polls. The task's log gets ``notes`` and ``warnings``.
         """
         self.polls += 1
         if job.request_id:
@@ -134,7 +135,7 @@ class PollReport:
         return queued and job.job_id not in self.told_to_wait
 
     def failed(self, problem: SalesNavigatorError) -> list[Tell]:
-        """Add a poll that failed; one that waiting cannot mend ends the wait."""
+        """Add a failed poll. The wait ends if waiting does not help."""
         self.failed_polls += 1
         self.last_problem = str(problem)
         if not is_transient(problem):
@@ -142,13 +143,13 @@ class PollReport:
         return [Tell(self.last_problem, is_warning=True)]
 
     def post_mortem(self) -> str:
-        """What the trigger learned, in one line for the worker's log."""
+        """Return one line about the polls, for the log of the worker."""
         ids = ", ".join(self.request_ids) or "none"
         line = f"{self.polls} polls, {self.failed_polls} failed; last request ids: {ids}"
         return f"{line}; last problem: {self.last_problem}" if self.last_problem else line
 
     def to_event(self) -> dict[str, Any]:
-        """Plain JSON. All the worker needs is in it: Airflow may lose what it keeps beside an event."""
+        """Return the event as JSON. It holds everything, because Airflow may lose other data of the task."""
         return {
             "status": str(self.outcome),
             "export": self.export.to_json(),
@@ -163,9 +164,9 @@ class PollReport:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any] | None) -> Self:
-        """Read an event.
+        """Read an event, of any version since 0.1.0.
 
-        :raises SalesNavigatorError: there is none, or its status is none of :class:`Outcome`.
+        :raises SalesNavigatorError: there is no event, or it is unreadable.
         """
         found = event or {}
         try:
@@ -182,7 +183,7 @@ class PollReport:
             )
         except (TypeError, KeyError, ValueError) as error:
             raise SalesNavigatorError(
-                f"The trigger's event cannot be read ({type(error).__name__}: {error}), so what became of the"
+                f"The trigger's event cannot be read ({type(error).__name__}: {error}), so the state of the"
                 " export is unknown."
             ) from None
 
@@ -215,11 +216,12 @@ def wait(
 ) -> Generator[PollStep, Any, PollReport]:
     """Poll the running jobs until the worker is needed or the deadline passes.
 
-    Failed polls are tolerated until the deadline when waiting can mend them (5xx, network, throttling). At
-    least one round is polled even when the deadline has passed: the triggerer may have been down.
+    A failed poll does not end the wait if the failure may pass (5xx, network, rate limit). At least one round
+    of polls takes place, even after the deadline, because the triggerer may have been down.
 
-    :param now: the clock.
-    :param random: gives numbers from 0 to 1.
+    :param max_running: the most jobs of the export at LinkedIn at the same time.
+    :param now: returns the time.
+    :param random: returns numbers from 0 to 1.
     """
     report = PollReport(export, deadline)
     polled, retry_after, phase, began = False, 0.0, None, now()
@@ -250,11 +252,12 @@ def look(
 ) -> Generator[Poll | Tell, Any, list[SalesNavigatorError]]:
     """Poll every running job once, the oldest first. Skip a job that waits behind another.
 
-    LinkedIn runs the jobs of a contract one after another, so a job that was last seen ENQUEUED is polled
-    once all before it have ended, be it in this same round. Where jobs do run side by side, each is polled.
+    LinkedIn runs the jobs of a contract one after another. So a job whose last status is ENQUEUED is polled
+    only if all jobs before it have ended, possibly in the same round. Jobs that run at the same time are all
+    polled.
 
-    :param now: the clock.
-    :returns: the polls that failed; the report's outcome says whether waiting can mend the last one.
+    :param now: returns the time.
+    :returns: the failures. If waiting does not help, the report's outcome is ``POLL_FAILED``.
     """
     problems: list[SalesNavigatorError] = []
     is_behind_another = False
@@ -279,7 +282,7 @@ def look(
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """The job that is waited for first, if any runs, and whether LinkedIn has yet to begin with one."""
+    """The oldest running job, if any, and whether all running jobs are still in the queue."""
 
     first: int | None
     enqueued: bool
@@ -289,32 +292,31 @@ class _Phase:
         running = export.running
         return cls(
             running[0].job_id if running else None,
-            # Once seen PROCESSING, a job does not go back to the queue, whatever a later answer says.
+            # A job that was PROCESSING once is not in the queue, even if a later answer says ENQUEUED.
             all(part.status == JobStatus.ENQUEUED and part.processing_at is None for part in running),
         )
 
 
 def is_transient(problem: SalesNavigatorError) -> bool:
-    """True for a failed poll that waiting can mend."""
+    """Return True for a failed poll if a later poll may succeed."""
     if isinstance(problem, SalesNavigatorConfigurationError):
-        # A connection that was not found: whoever waits should hear of it, not wait for it.
+        # Report a missing connection at once, although it is retryable.
         return False
     return problem.retryable and not (isinstance(problem, SalesNavigatorRateLimitError) and problem.daily)
 
 
 def clamp_warning(part: Slice, job: ExportJob) -> str | None:
-    """A warning for a completed job that exports from later than asked; None for any other."""
+    """Return a warning for a completed job that begins later than requested; otherwise None."""
     if job.status != JobStatus.COMPLETED or not job.export_start_at or job.export_start_at <= part.start_at:
         return None
     return (
-        f"Job {job.job_id} exports from {to_text(job.export_start_at)}, later than the"
-        f" {to_text(part.start_at)} asked for. LinkedIn's documents do not say why; the file has nothing from"
-        " before."
+        f"Job {job.job_id} exports from {to_text(job.export_start_at)}, later than the requested"
+        f" {to_text(part.start_at)}. LinkedIn's documents do not say why. The file has no earlier records."
     )
 
 
 def _took(before: Slice, job: ExportJob, now: dt.datetime) -> str | None:
-    """How long the job was queued and processed, if this poll is the first that found it ended."""
+    """Say how long the job was queued and processed, if this poll is the first after its end."""
     if not (has_ended(job.status) and before.is_running and before.submitted_at):
         return None
     if not before.processing_at:
@@ -331,23 +333,23 @@ def _length(time: dt.timedelta) -> dt.timedelta:
 
 
 def what_goes_on(export: Export) -> str:
-    """One sentence about the jobs that run when nobody waits for them any more."""
+    """Say in one sentence what becomes of running jobs when the task ends."""
     jobs = ", ".join(str(part.job_id) for part in export.running)
     if not jobs:
         return "No job is running."
-    return f"LinkedIn goes on with job {jobs} and keeps its files for seven days."
+    return f"LinkedIn continues job {jobs} and keeps its files for seven days."
 
 
 def timed_out(
     export: Export, timeout: dt.timedelta, last_problem: str | None = None
 ) -> SalesNavigatorExportTimeoutError:
-    """The error for an export that is not complete at its deadline, the same on every path.
+    """Return the error for an export that is not complete at its deadline.
 
-    :param last_problem: of the polls, if any failed.
+    :param last_problem: the message of the last failed poll, if any.
     """
     problem = f" The last poll that failed: {last_problem}" if last_problem else ""
     queued = export.rules.is_queued and any(part.status == JobStatus.ENQUEUED for part in export.slices)
-    reason = f" {_ONE_AT_A_TIME}, and others were ahead." if queued else ""
+    reason = f" {_ONE_AT_A_TIME}, and other exports were first." if queued else ""
     waiting = "; ".join(str(part) for part in export.slices if not part.is_completed)
     return SalesNavigatorExportTimeoutError(
         f"The {export.title} was not complete after timeout={timeout}: still waiting for {waiting}."
@@ -356,7 +358,7 @@ def timed_out(
 
 
 def describe(job: ExportJob) -> str:
-    """One log line about a poll."""
+    """Return one log line about a poll."""
     expires = f", file available until {to_text(job.expire_at)}" if job.expire_at else ""
     rows = f", {job.row_count} rows" if job.row_count is not None else ""
     return f"Job {job.job_id}: {job.status}{rows}{expires}"

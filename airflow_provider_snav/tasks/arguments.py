@@ -1,4 +1,4 @@
-"""Checks of general arguments. They run when Airflow reads the DAG file, and again in the task."""
+"""Checks arguments: when Airflow reads the DAG file, and again in the task."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Check: TypeAlias = Callable[[Any, str], object]
 """Takes a value and the argument's name; raises SalesNavigatorConfigurationError if the value is wrong."""
 
 Checks: TypeAlias = dict[str, Check]
-"""By the name of the argument."""
+"""The key is the name of the argument."""
 
-# Far longer than a job lives, and short enough to be added to any date.
+# Much longer than any job, and short enough to be added to any date.
 _LONGEST = dt.timedelta(days=365)
 
 
 def check_arguments(task: Any, checks: Checks) -> None:
-    """Check every argument that is no template any more. In a running task, that is every argument.
+    """Check every argument that is not a template. In a running task no argument is a template.
 
-    :param task: has the arguments as attributes, and ``template_fields``.
-    :raises SalesNavigatorConfigurationError: of the first argument that is wrong.
+    :param task: an object with the arguments as attributes, and with ``template_fields``.
+    :raises SalesNavigatorConfigurationError: an argument is wrong. The error is about the first one.
     """
     for name, check in checks.items():
         value = getattr(task, name)
@@ -34,21 +34,21 @@ def check_arguments(task: Any, checks: Checks) -> None:
 
 
 def is_template(value: Any) -> bool:
-    """True for what Airflow has yet to render or resolve: Jinja in any text, another task's output."""
+    """Return True if Airflow must still render or resolve the value: Jinja text, or another task's output."""
     if isinstance(value, str):
         return "{{" in value or "{%" in value
     if isinstance(value, Mapping):
         return any(map(is_template, value.values()))
     if isinstance(value, list | tuple):
         return any(map(is_template, value))
-    if hasattr(value, "joinpath"):  # Airflow renders the text of an ObjectStoragePath, too
+    if hasattr(value, "joinpath"):  # Airflow also renders the text of an ObjectStoragePath
         return is_template(str(value))
     # Airflow's ResolveMixin: an XComArg, a DagParam, an argument of a mapped task group.
     return hasattr(value, "iter_references")
 
 
 def optional(check: Check) -> Check:
-    """The same check, but None is allowed."""
+    """Return the same check, but with None allowed."""
     return lambda value, name: None if value is None else check(value, name)
 
 
@@ -57,7 +57,7 @@ def duration(value: Any, name: str, least: dt.timedelta = dt.timedelta(0)) -> dt
 
     :param value: seconds (int or float), or a timedelta.
     :param name: the argument, for the message.
-    :param least: the shortest that is allowed.
+    :param least: the shortest duration allowed.
     :raises SalesNavigatorConfigurationError: it is neither, shorter than ``least``, or longer than a year.
     """
     try:
@@ -73,7 +73,7 @@ def duration(value: Any, name: str, least: dt.timedelta = dt.timedelta(0)) -> dt
 
 
 def switch(value: Any, name: str) -> None:
-    """Check that it is True or False; the text "False" would count as True.
+    """Check that the value is True or False, because the text "False" would count as True.
 
     :raises SalesNavigatorConfigurationError: it is neither.
     """
@@ -82,7 +82,7 @@ def switch(value: Any, name: str) -> None:
 
 
 def whole_number(value: Any, name: str, least: int) -> None:
-    """Check that it is an int, ``least`` or more.
+    """Check that the value is an int, ``least`` or more.
 
     :raises SalesNavigatorConfigurationError: it is not.
     """
@@ -91,16 +91,16 @@ def whole_number(value: Any, name: str, least: int) -> None:
 
 
 def one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:
-    """Check that it is one of a few words.
+    """Check that the value is one of ``allowed``.
 
-    :raises SalesNavigatorConfigurationError: it is another.
+    :raises SalesNavigatorConfigurationError: it is not.
     """
     if value not in allowed:
         raise SalesNavigatorConfigurationError(f"{name}={value!r} is not {' or '.join(map(repr, allowed))}.")
 
 
 def connection_id(value: Any, name: str) -> None:
-    """Check that it can name a connection.
+    """Check that the value can be the id of a connection.
 
     :raises SalesNavigatorConfigurationError: it is empty or not text.
     """

@@ -1,4 +1,4 @@
-"""Profile association keys as a DAG author gives them: a list, or a file in any storage."""
+"""Reads profile association keys from the ``keys`` argument: a list, or a file in any store."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from airflow_provider_snav._compat import ObjectStoragePath
 
 MAX_RETURNED_KEYS = 1000
-"""How many associations may be returned through XCom; more need a ``destination``."""
+"""The most associations that a task returns through XCom. For more keys it needs a ``destination``."""
 
 
 def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
-    """Read the ``keys`` argument: a list is checked to its end here, a file as it is read.
+    """Read the ``keys`` argument. A list is checked completely here, a file while it is read.
 
-    :raises SalesNavigatorConfigurationError: it is neither, or a key of the list is none.
-    :raises SalesNavigatorDestinationError: the file's storage could not be reached.
+    :raises SalesNavigatorConfigurationError: it is neither, or an entry is not a key.
+    :raises SalesNavigatorDestinationError: the file's store failed.
     """
     if isinstance(keys, str):
         check_keys(keys)
@@ -45,7 +45,7 @@ def keys_of(keys: Any) -> Iterable[ProfileAssociationKey]:
         return found
     checked = list(found)
     for _ in batches(checked):
-        pass  # each fits into a query
+        pass  # raises if a key is too long for a query
     return checked
 
 
@@ -58,7 +58,7 @@ def check_keys(keys: Any, name: str = "keys") -> None:
         keys_of(keys)
         return
     if keys.lstrip().startswith(("[", "{", "(")):
-        # The text is not shown: it may be about persons.
+        # Do not show the text: it may be about persons.
         raise SalesNavigatorConfigurationError(
             "keys is a list that a template made into text. Give the other task's .output instead of a"
             " template, or the DAG render_template_as_native_obj=True."
@@ -67,25 +67,25 @@ def check_keys(keys: Any, name: str = "keys") -> None:
 
 
 def few_enough(keys: Iterable[Any]) -> list[Any]:
-    """The keys, if their results may be returned.
+    """Return the keys as a list, if XCom can hold their results.
 
-    :raises SalesNavigatorConfigurationError: they are too many.
+    :raises SalesNavigatorConfigurationError: there are more than :data:`MAX_RETURNED_KEYS`.
     """
     found = list(islice(keys, MAX_RETURNED_KEYS + 1))
     if len(found) > MAX_RETURNED_KEYS:
         raise SalesNavigatorConfigurationError(
-            f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom: give output, the URI of"
-            " a JSONL object to write."
+            f"More than {MAX_RETURNED_KEYS} keys are too many to return through XCom. Give destination, the"
+            " URI of a JSONL file to write."
         )
     return found
 
 
 def _read(path: ObjectStoragePath) -> Iterator[ProfileAssociationKey]:
-    """Read keys one by one: JSONL by its suffix (``.jsonl``, ``.ndjson``, ``.json``), else CSV with a header.
+    """Read keys one by one: JSONL if the suffix is ``.jsonl``, ``.ndjson`` or ``.json``, otherwise CSV.
 
-    :raises SalesNavigatorConfigurationError: there is no such file, a column is missing, a line is no key or
-        not JSON, or it is not text.
-    :raises SalesNavigatorDestinationError: its storage refused.
+    :raises SalesNavigatorConfigurationError: there is no such file, it is not text, a column is missing, or a
+        line is not a key or not JSON.
+    :raises SalesNavigatorDestinationError: the file's store failed.
     """
     records = _json_lines if path.suffix in (".jsonl", ".ndjson", ".json") else _csv_records
     with (
@@ -109,8 +109,8 @@ def _reporting(path: ObjectStoragePath) -> Iterator[None]:
         ) from None
     except (FileNotFoundError, IsADirectoryError) as error:
         raise SalesNavigatorConfigurationError(
-            f"There is no object {uri_of(path)} to read keys from. Write it before this task runs, or correct"
-            " keys."
+            f"There is no file {uri_of(path)} to read keys from. Write it before this task runs, or correct"
+            " the argument keys."
         ) from error
     except Exception as error:
         if not is_of_the_store(error):
@@ -133,10 +133,9 @@ def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, Mappi
     for names in map(set, KEY_PARTS.items()):
         if not names.intersection(reader.fieldnames or ()):
             raise SalesNavigatorConfigurationError(
-                # Not its words: without a header, they are a person's.
-                f"{name} has no column {' or '.join(sorted(names))} among the"
-                f" {len(reader.fieldnames or ())} of its first line. It needs instance_id, partner and"
-                " record_id."
+                # Do not show the first line: without a header, it is about a person.
+                f"The first line of {name} has {len(reader.fieldnames or ())} columns, but no column"
+                f" {' or '.join(sorted(names))}. The file needs instance_id, partner and record_id."
             )
     for record in reader:
         yield reader.line_num, record

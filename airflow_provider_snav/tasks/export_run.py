@@ -1,4 +1,4 @@
-"""One export on a worker: submit what the plan says, remember it, wait, and say what went wrong."""
+"""One export on a worker: it submits jobs, stores their ids, waits, and explains errors."""
 
 from __future__ import annotations
 
@@ -41,9 +41,12 @@ if TYPE_CHECKING:
 
 
 class ExportRun:
-    """Drives one Export forward.
+    """Runs one Export on a worker.
 
-    :param export: where it stands.
+    :param export: the Export in its present state.
+    :param remedies: the remedies for failed jobs.
+    :param waiting: the pauses between polls, the deadline and the timeout.
+    :param memory: stores the Export between tries.
     """
 
     def __init__(
@@ -63,14 +66,14 @@ class ExportRun:
         self._memory = memory
         self._log = log
         self.jobs_in_doubt = 0
-        """Jobs that LinkedIn may have created for a submission that was interrupted."""
+        """The number of jobs that LinkedIn may have created in an interrupted submission."""
 
     def close(self) -> None:
         """Close the connections to LinkedIn."""
         self._hook.close()
 
     def reattach(self) -> None:
-        """Ask LinkedIn how the remembered jobs stand; one it no longer knows is submitted again."""
+        """Poll the stored jobs. A job that LinkedIn no longer has is submitted again later."""
         for part in self.export.slices:
             if part.job_id is None:
                 continue
@@ -81,9 +84,9 @@ class ExportRun:
         self._remember()
 
     def submit(self) -> bool:
-        """Apply remedies and submit what is due.
+        """Apply remedies and submit the jobs that are due.
 
-        :returns: True when the export is complete, False when it has to be waited for.
+        :returns: True if the export is complete, False if its jobs still run.
         :raises SalesNavigatorExportFailedError: a job failed and no remedy is left.
         """
         while True:
@@ -99,11 +102,11 @@ class ExportRun:
                 self._remember()
                 return isinstance(plan.step, Done)
             if self.export.has_begun:
-                # Airflow refuses this of a try that is over, such as one that was frozen in its last wait.
+                # Airflow refuses this write if the try has ended, for example while its process was frozen.
                 self._remember()
             for part in plan.step.slices:
                 self._submit(part)
-            # Afterwards, so that the look-up delays no submission.
+            # This runs after the submission, so a slow answer cannot delay it.
             warn_before_expiry(self._hook, self.export, self._log)
 
     def _submit(self, part: Slice) -> None:
@@ -116,7 +119,7 @@ class ExportRun:
         self.jobs_in_doubt = 0
         created = submitted(part, job, now())
         self.export = self.export.with_slice(part, created)
-        # First: should the state not be written, the log still knows the job.
+        # Log before the write: if the write fails, the log still has the job id.
         self._log.info("Submitted: %s, %s", self.export.title, created)
         self._remember()
 
@@ -124,20 +127,20 @@ class ExportRun:
         self._memory.remember(self.export)
 
     def mark_submitted(self) -> None:
-        """Let the task succeed while its jobs still run: someone else waits."""
+        """Store that the task ends without waiting. A sensor may wait later."""
         self._memory.remember(self.export, finished=True)
 
     def wait(self) -> None:
-        """Wait here, holding the worker, until there is something to submit or nothing left to wait for."""
+        """Wait on the worker until a job can be submitted, a job failed or the export is complete."""
         limit = self.remedies.max_running
         steps = wait(self.export, limit, self.waiting.schedule, self.waiting.deadline, now, random.random)
         self.apply_report(poll_on_worker(steps, self.export, self._hook, self._log))
 
     def apply_report(self, report: PollReport) -> None:
-        """Take over what a wait found.
+        """Apply the results of a wait.
 
         :raises SalesNavigatorExportTimeoutError: the deadline passed.
-        :raises SalesNavigatorError: the poll that ended the wait fails here too.
+        :raises SalesNavigatorError: the poll that ended the wait fails again.
         """
         self.export = report.export
         write_findings(report, self._log)
@@ -145,10 +148,10 @@ class ExportRun:
             case Outcome.TIMEOUT:
                 raise timed_out(self.export, self.waiting.timeout, report.last_problem)
             case Outcome.POLL_FAILED:
-                # Asked here, the same question gives the same error, with its type and in this log.
+                # The same poll on the worker raises the same error, with its type, and logs it here.
                 for part in self.export.running:
                     self._ask(part)
-                # The triggerer may fail where the worker does not, each time anew.
+                # Without this check, a triggerer that fails each time could defer the task without end.
                 if now() >= self.waiting.deadline and not self.export.is_completed:
                     raise timed_out(self.export, self.waiting.timeout, report.last_problem)
 
@@ -165,29 +168,29 @@ class ExportRun:
         self.export = found.export
 
     def _forget_failures(self) -> None:
-        """Keep what is complete; let a retry submit what failed with all its attempts."""
+        """Store the export without its failed jobs, so that a retry submits these slices again."""
         self._memory.remember(without_failures(self.export))
 
     def fate(self, error: SalesNavigatorError) -> str:
-        """What becomes of the jobs after this error, and what a retry will do."""
+        """Say what becomes of the jobs after this error, and what a retry will do."""
         return f"{self.jobs_fate(error)} {self.next_try(error)}".lstrip()
 
     def jobs_fate(self, error: SalesNavigatorError) -> str:
-        """What becomes of the jobs after this error."""
+        """Say what becomes of the jobs after this error."""
         if error.jobs_in_doubt and not self.export.running:
-            return ""  # its message says so
+            return ""  # the message of the error says it
         return what_goes_on(self.export) if self.export.has_begun else "No job was created."
 
     def next_try(
         self, error: SalesNavigatorError, retry: str = "A retry", mended: str = "clear the task"
     ) -> str:
-        """What the next try will do.
+        """Say what the next try will do.
 
-        :param retry: the name of the next try.
-        :param mended: how to begin it after an error that Airflow does not retry.
+        :param retry: the name of the next try in the sentence.
+        :param mended: how to start the next try after an error that Airflow does not retry.
         """
         if not error.retryable:
-            return f"Once it is mended, {mended}: that {self._again()}."
+            return f"Correct the cause, then {mended}: that {self._again()}."
         if isinstance(error, SalesNavigatorRateLimitError) and error.daily:
             return f"{retry} before the reset fails the same way, a later one {self._again()}."
         return f"{retry} {self._again()}."

@@ -1,4 +1,4 @@
-"""How every task ends when something fails."""
+"""Completes the errors of a task, and decides whether Airflow retries it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from airflow_provider_snav.api.errors import SalesNavigatorError
 
 @contextmanager
 def explaining(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
-    """Complete every error with what became of the export and where the docs speak of it.
+    """Add to every error what became of the export, and the place in the error guide.
 
-    Airflow retries only what a retry can mend.
+    :param fate: returns the sentence about the export.
+    :raises SalesNavigatorError: a retry may succeed.
+    :raises AirflowFailException: a retry would fail in the same way, so Airflow must not retry.
     """
     try:
         yield
@@ -31,13 +33,13 @@ def explaining(fate: Callable[[SalesNavigatorError], str]) -> Iterator[None]:
 
 
 def check_when_read(task: Any) -> None:
-    """Check a task's arguments while its DAG file is read; the last line of every operator's ``__init__``.
+    """Check a task's arguments while Airflow reads its DAG file. Every ``__init__`` ends with this call.
 
-    ``execute`` checks what is still a template. It also checks a mapped task, which Airflow makes on the
-    worker: there an error must say what became of the export, and Airflow must not retry it.
+    ``execute`` checks the templates. It also checks a mapped task, because Airflow creates a mapped task on
+    the worker. There the error must say what became of the export, and Airflow must not retry.
 
-    :param task: has ``check_arguments``.
-    :raises SalesNavigatorConfigurationError: an argument is wrong; the DAG file cannot be imported.
+    :param task: an operator or a sensor with ``check_arguments``.
+    :raises SalesNavigatorConfigurationError: an argument is wrong. The DAG file has an import error.
     """
     if is_mapped(task):
         return
@@ -46,13 +48,13 @@ def check_when_read(task: Any) -> None:
     except SalesNavigatorError as error:
         if task.has_dag():
             error.because(f"Correct the task {task.task_id!r} in the DAG file. {see(error)}")
-        # Airflow shows the last two calls of the traceback. Those within our checks would say nothing.
+        # Airflow shows the last two calls of the traceback. Calls inside the checks do not help the reader.
         raise error.with_traceback(None) from None
 
 
 def before(done: str) -> Callable[[SalesNavigatorError], str]:
-    """What an error means that came before anything was done.
+    """Return the ``fate`` for :func:`explaining` before the task has done anything.
 
-    :param done: says so, as in "Nothing was submitted."
+    :param done: a sentence such as "Nothing was submitted."
     """
     return lambda error: f"{done} A retry starts from the beginning." if error.retryable else done

@@ -1,8 +1,8 @@
-"""What was read and what was written, for others: in asset events, and for OpenLineage if it is installed.
+"""Describes the data that a task read and wrote: in asset events and, if it is installed, in OpenLineage.
 
-In OpenLineage a dataset is a place that lasts. The output of a landing is therefore its *folder*, whose files
-are new every day: a dataset a file would make thousands that nobody reads twice, and none that meets the
-dataset of those who read the folder. The input is what one contract or CRM instance exports.
+An OpenLineage dataset is a place that does not change. So the output dataset of a landing is its *folder*,
+not a file: files are new every day, and other tasks read the folder. The input dataset is the data of one
+contract or CRM instance.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from airflow_provider_snav.landing.plan import LandedFile
 
 NAMESPACE: Final = "linkedin://salesnavigator"
-"""Of all OpenLineage datasets at LinkedIn: URNs are the same wherever they are asked for."""
+"""The namespace of all OpenLineage datasets at LinkedIn. URNs do not depend on the API base."""
 
 MAX_ASSET_FILES: Final = 64
-"""How many files an asset event lists."""
+"""The most files that an asset event lists."""
 
 _ALIASES = {"gcs": "gs", "s3a": "s3", "s3n": "s3"}
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset as OpenLineage names it; ``rows``, ``bytes`` and ``files`` say what a task wrote into it."""
+    """An OpenLineage dataset. ``rows``, ``bytes`` and ``files`` count the output of one task."""
 
     namespace: str
     name: str
@@ -44,16 +44,16 @@ class Dataset:
 
 
 ASSOCIATIONS: Final = Dataset(NAMESPACE, "profile_associations")
-"""What profile associations are read from: all of them, whatever the CRM."""
+"""The input dataset of profile associations, the same for every CRM."""
 
 
 def exported_data(export: Export) -> Dataset:
-    """What an export takes its rows from."""
+    """Return the input dataset of an export."""
     return Dataset(NAMESPACE, f"{export.subject}/{export.data}")
 
 
 def landed_data(export: Export, folder: ObjectStoragePath, files: Sequence[LandedFile]) -> Dataset:
-    """The folder, and what a landing wrote into it."""
+    """Return the output dataset of a landing: its folder."""
     names = dict.fromkeys(column for file in files for column in file.columns)
     return stored_data(
         folder,
@@ -64,12 +64,12 @@ def landed_data(export: Export, folder: ObjectStoragePath, files: Sequence[Lande
 
 
 def stored_data(path: ObjectStoragePath, **written: Any) -> Dataset:
-    """A place in a storage, named as OpenLineage's naming specification has it."""
+    """Return the dataset of a place in a store, with a name as in OpenLineage's naming specification."""
     match path.protocol:
         case "" | "file" | "local":
             return Dataset("file", path.path, **written)
         case "sftp" | "ssh":
-            # Only the file system knows the host: it is the connection's.
+            # The host is in the connection, not in the path.
             return Dataset(f"file://{path.fs.storage_options.get('host', '')}", path.path, **written)
         case "abfs" | "abfss" if account := getattr(path.fs, "account_name", None):
             namespace = f"abfss://{path.bucket}@{account}.dfs.core.windows.net"
@@ -79,7 +79,7 @@ def stored_data(path: ObjectStoragePath, **written: Any) -> Dataset:
 
 
 def facets(inputs: Iterable[Dataset], outputs: Iterable[Dataset]) -> Any:
-    """What OpenLineage's provider asks an operator for; it calls this only when it is installed."""
+    """Return the datasets in the form of OpenLineage's provider, which must be installed."""
     ol, operator_lineage = openlineage()
     return operator_lineage(
         inputs=[ol.InputDataset(each.namespace, each.name) for each in inputs],
@@ -108,18 +108,18 @@ def _output(ol: Any, written: Dataset) -> Any:
 def landing_extra(
     export: Export, folder: str, files: Sequence[LandedFile], following: dt.datetime | None = None
 ) -> dict[str, Any]:
-    """What an asset event says about a landing.
+    """Return the ``extra`` of an asset event about a landing.
 
-    Of the Export ``kind``, ``export_type`` and ``contract`` or ``crm_instance``; then ``folder`` (a URI);
-    ``start_at`` and ``end_at`` of the whole; ``rows``, ``bytes`` and ``file_count`` in all; and in ``files``
-    the first 64 of the entries the landing returned.
+    Its keys are ``kind``, ``export_type`` and ``contract`` or ``crm_instance`` of the Export; ``folder`` (a
+    URI); ``start_at`` and ``end_at`` of the whole export; ``rows``, ``bytes`` and ``file_count`` of all
+    files; and ``files``, the first 64 entries that the landing returned.
 
-    :param following: LinkedIn's ``nextExportStartAt``; without one there is no ``next_export_start_at``.
+    :param following: LinkedIn's ``nextExportStartAt`` for the key ``next_export_start_at``, if it has one.
     """
     slices = export.to_json()["slices"]
     start_at, end_at = slices[0]["start_at"], slices[-1]["end_at"]
     if files and export.rules.is_open_ended:
-        # LinkedIn chooses the end, and sometimes the start.
+        # LinkedIn chooses the end, and in some cases the start.
         start_at, end_at = files[0].start_at, files[-1].end_at
     return {
         **export.identity(),

@@ -1,4 +1,4 @@
-"""What a task remembers between its tries: the Export, in Airflow's task state store (3.3 and later)."""
+"""Stores the Export between the tries of a task, in Airflow's task state store (3.3 and later)."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ PUBLISHING_KEY = "snav_publishing"
 
 
 class TaskMemory:
-    """The Export this task instance submitted, kept across crashes, retries and clears.
+    """Keeps the Export of a task instance after crashes, retries and clears.
 
-    Between LinkedIn's answer to a submission and the write that follows lies a moment in which a crash
-    loses the job id: the next try then submits once more. LinkedIn has no key that would prevent it.
+    A crash between LinkedIn's answer to a submission and the next write loses the job id. The next try then
+    submits once more. LinkedIn's API has no idempotency key that could prevent it.
 
-    :param context: of the running task.
-    :param export: at any stage; an Export of something else never meets this one's jobs.
+    :param context: the context of the running task.
+    :param export: the Export at any stage. Only stored jobs of the same data and time are used.
     :param enabled: the operator's ``durable``.
 
-    ``stored`` is what a retry will find: nothing on an older Airflow, or where it is not ``durable``. It
-    ``is_behind`` when the last write failed.
+    ``stored`` is the Export that a retry will find; None without a task state store or without ``durable``.
+    ``is_behind`` is True if the last write failed.
     """
 
     def __init__(self, context: Context, export: Export, *, enabled: bool) -> None:
         self._store: Any = context.get("task_state_store") if enabled else None
         self._fingerprint = _fingerprint(export)
-        # A task that resumes was deferred with what it had stored.
+        # A task that resumes has stored this Export before it deferred.
         self.stored = None if self._store is None else export
         self.is_behind = False
         task_instance = context["ti"]
@@ -44,12 +44,12 @@ class TaskMemory:
         )
 
     def recall(self) -> Export | None:
-        """The Export to go on with, None to begin anew.
+        """Return the stored Export to continue with; None for a new export.
 
-        Unfinished work is always taken up again. Finished work is only when this is a retry: clearing a
-        success asks for a new export.
+        A task always continues an unfinished Export. It uses a finished Export only in a retry, because a
+        user who clears a successful task wants a new export.
 
-        :raises SalesNavigatorError: what is stored cannot be read; nothing may be submitted then.
+        :raises SalesNavigatorError: the task state cannot be read, so nothing may be submitted.
         """
         try:
             stored = self._store.get(STATE_KEY) if self._store is not None else None
@@ -76,10 +76,10 @@ class TaskMemory:
         return export
 
     def remember(self, export: Export, *, finished: bool = False) -> None:
-        """Store the Export, before anything else can go wrong.
+        """Store the Export.
 
-        :param finished: the task is about to succeed, whether or not its jobs are completed.
-        :raises SalesNavigatorError: it could not be stored, perhaps because this try is over for Airflow.
+        :param finished: True if the task ends with success now, even if its jobs still run.
+        :raises SalesNavigatorError: the write failed, for example because Airflow has ended this try.
         """
         if self._store is None:
             return
@@ -95,13 +95,13 @@ class TaskMemory:
 
 
 def confirm_try(context: Context, stopping: Stopping) -> None:
-    """Make sure, before something is published, that Airflow has not ended this try meanwhile.
+    """Check, before files are published, that Airflow has not ended this try.
 
-    A worker that was frozen may come back after another try has landed the same files. Airflow 3.3 and later
-    reject writes of a try that has ended.
+    A frozen worker may continue after another try has landed the same files. Airflow 3.3 and later refuse a
+    write of a try that has ended.
 
     :raises SalesNavigatorStoppedError: Airflow stopped the task.
-    :raises SalesNavigatorError: Airflow refused, or could not be reached.
+    :raises SalesNavigatorError: Airflow refused the write, or did not answer.
     """
     store = context.get("task_state_store")
     if store is not None:
@@ -116,13 +116,13 @@ def _write(store: Any, key: str, value: Any) -> None:
         raise
     except Exception as error:
         raise SalesNavigatorError(
-            f"The task state {key!r} could not be written ({type(error).__name__}): Airflow has given this"
-            " try up, or its API server does not answer."
+            f"The task state {key!r} could not be written ({type(error).__name__}). Either Airflow has ended"
+            " this try, or its API server does not answer."
         ) from error
 
 
 def _fingerprint(export: Export) -> str:
-    """What was asked; it stays the same while the Export is submitted, halved and polled."""
+    """Return a hash of the data and time to export. Submitting, halving and polling do not change it."""
     last = export.slices[-1].window
     asked = [
         export.kind,

@@ -1,4 +1,4 @@
-"""How operators and the sensor wait for an export: in the triggerer, or here on the worker."""
+"""The wait for an export: in the triggerer, or on the worker."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ T = TypeVar("T")
 def trigger_for(
     export: Export, *, max_running: int, schedule: PollSchedule, deadline: dt.datetime, snav_conn_id: str
 ) -> SalesNavigatorExportTrigger:
-    """The trigger that waits for an export. Its arguments are those of :func:`~.polling.wait`."""
-    # Here, not above: most tasks that import this module do not defer.
+    """Return the trigger that waits for an export. The arguments are those of :func:`~.polling.wait`."""
+    # Imported here, because most tasks that import this module do not defer.
     from airflow_provider_snav.triggers.sales_navigator import SalesNavigatorExportTrigger
 
     return SalesNavigatorExportTrigger(
@@ -36,7 +36,7 @@ def trigger_for(
 
 
 def write_findings(report: PollReport, log: Any) -> None:
-    """Write to the task's log what a wait found, wherever it was spent."""
+    """Write the notes and warnings of a wait to the task's log."""
     for note in report.notes:
         log.info("%s", note)
     for warning in report.warnings:
@@ -46,9 +46,10 @@ def write_findings(report: PollReport, log: Any) -> None:
 def poll_on_worker(
     steps: Generator[PollStep, Any, T], export: Export, hook: SalesNavigatorHook, log: Any
 ) -> T:
-    """Perform the steps of :mod:`~airflow_provider_snav.exports.polling`, holding the worker.
+    """Perform the steps of :mod:`~airflow_provider_snav.exports.polling` on the worker.
 
-    :param log: structlog's on Airflow 3, logging's on 2.
+    :param log: the logger of structlog on Airflow 3, of ``logging`` on Airflow 2.
+    :returns: the generator's result.
     :raises SalesNavigatorStoppedError: Airflow stopped the task.
     """
 

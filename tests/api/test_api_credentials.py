@@ -161,7 +161,7 @@ def test_an_answer_without_a_token_is_unreadable(body: object) -> None:
                 "error_description": "The provided authorization grant or refresh token is invalid, expired"
                 " or revoked",
             },
-            "have the member consent again",
+            "The member must consent again",
         ),
         (
             Credential.APPLICATION,

@@ -207,7 +207,7 @@ def test_an_export_is_not_halved_into_more_than_64_slices() -> None:
     statuses = [JobStatus.EXCEEDED_FILE_SIZE] * 63 + [JobStatus.EXCEEDED_FILE_SIZE]
     lived = live(START, START + 20 * DAY, Remedies(max_running=64), cycle(statuses))
     assert lived.failed
-    assert "It would need more than 64 jobs: ask for less time." in str(lived.failed)
+    assert "It would need more than 64 jobs. Choose a shorter time." in str(lived.failed)
     assert not lived.failed.retryable
     assert len(lived.export.slices) == 64
 
@@ -303,8 +303,8 @@ def test_after_an_internal_error_the_same_window_is_submitted_again_at_once() ->
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        (JobStatus.DATA_DELAY, "LinkedIn's data is late: retry later, or raise lag or resubmit_delay."),
-        (JobStatus.INTERNAL_ERROR, "LinkedIn failed inside: retry later."),
+        (JobStatus.DATA_DELAY, "LinkedIn's data is late. Retry later, or raise lag or resubmit_delay."),
+        (JobStatus.INTERNAL_ERROR, "LinkedIn had an internal error. Retry later."),
     ],
 )
 def test_submitting_again_is_bounded_and_a_later_retry_may_help(status: JobStatus, advice: str) -> None:

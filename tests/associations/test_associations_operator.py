@@ -295,12 +295,12 @@ def test_an_object_that_does_not_exist_is_named_and_not_retried(
     snav_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     missing = (tmp_path / "keys.csv").as_uri()
-    assert f"There is no object {missing} to read keys from" in refusal(snav_sandbox, missing)
-    assert "There is no object" in refusal(snav_sandbox, tmp_path.as_uri())
+    assert f"There is no file {missing} to read keys from" in refusal(snav_sandbox, missing)
+    assert "There is no file" in refusal(snav_sandbox, tmp_path.as_uri())
 
 
 def test_a_missing_object_with_an_output_leaves_nothing(snav_sandbox: Sandbox, tmp_path: Path) -> None:
-    with pytest.raises(AirflowFailException, match=r"There is no object .*Nothing was written or returned"):
+    with pytest.raises(AirflowFailException, match=r"There is no file .*Nothing was written or returned"):
         enrich((tmp_path / "keys.csv").as_uri(), (tmp_path / "members.jsonl").as_uri())
     assert snav_sandbox.requests == []
     assert list(tmp_path.iterdir()) == []
@@ -350,7 +350,7 @@ def test_a_bad_row_is_named_by_its_line_and_shows_nothing_but_the_key(
 def test_a_first_line_that_is_no_header_is_not_shown(snav_sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "keys.csv").write_text("org.example,MS,1,jo@example.com\n")
     message = refusal(snav_sandbox, (tmp_path / "keys.csv").as_uri())
-    assert "no column instanceId or instance_id among the 4 of its first line" in message
+    assert "has 4 columns, but no column instanceId or instance_id" in message
     assert "jo@example.com" not in message
 
 

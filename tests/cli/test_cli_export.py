@@ -97,7 +97,7 @@ def test_an_export_can_begin_anew(activity: Export, snav_sandbox: Sandbox) -> No
     [
         (
             http_error(403),
-            "No job was created. Once it is mended, run the same command again: that submits it. (see",
+            "No job was created. Correct the cause, then run the same command again: that submits it. (see",
         ),
         (LoseAnswer(), f"LinkedIn may have created up to 2 jobs whose answers were lost. {SUBMITS}"),
         (

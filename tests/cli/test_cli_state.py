@@ -52,7 +52,7 @@ def test_a_job_whose_number_could_not_be_kept_is_named(
     monkeypatch.setattr(Narration, "info", obstruct)
     ran = activity()
     [job] = snav_sandbox.created_jobs
-    assert f"LinkedIn goes on with job {job.job_id} and keeps its files for seven days. The same" in ran.err
+    assert f"LinkedIn continues job {job.job_id} and keeps its files for seven days. The same" in ran.err
     assert "The same command submits the whole export again. (see" in ran.err
 
 
@@ -146,7 +146,7 @@ def test_after_ctrl_c_the_same_command_goes_on_with_its_job(
     assert process.returncode == 130
     [job] = snav_sandbox.created_jobs
     assert (
-        f"Interrupted. LinkedIn goes on with job {job.job_id} and keeps its files for seven days. The same"
+        f"Interrupted. LinkedIn continues job {job.job_id} and keeps its files for seven days. The same"
         " command goes on with this export and submits only what is missing.\n" in err.decode()
     )
     [file] = state.iterdir()
@@ -201,7 +201,7 @@ def test_ctrl_c_between_a_submission_and_its_write_loses_no_job(
     ran = interrupted("Submitted")
     [job] = snav_sandbox.created_jobs
     assert ran.code == 130
-    assert f"Interrupted. LinkedIn goes on with job {job.job_id} and keeps its files" in ran.err
+    assert f"Interrupted. LinkedIn continues job {job.job_id} and keeps its files" in ran.err
     assert ran.err.endswith("The same command goes on with this export and submits only what is missing.\n")
     assert activity().code == 0
     assert len(snav_sandbox.created_jobs) == 1

@@ -281,7 +281,9 @@ def test_an_internal_error_is_submitted_again(sandbox: Sandbox, export: Way, log
 
 def test_internal_errors_are_submitted_again_only_so_often(sandbox: Sandbox, export: Way) -> None:
     sandbox.script_statuses(INTERNAL_ERROR, jobs=9)
-    with pytest.raises(Exception, match=r"It was submitted 3 times\. LinkedIn failed inside: retry later"):
+    with pytest.raises(
+        Exception, match=r"It was submitted 3 times\. LinkedIn had an internal error\. Retry later"
+    ):
         export(max_resubmissions=2)
     assert len(sandbox.created_jobs) == 3
 

@@ -173,8 +173,8 @@ SCENARIOS = [
             SalesNavigatorAuthenticationError,
             re.escape(
                 f"Could not get a new member token from LinkedIn (HTTP 400): It is revoked.{IDS} The refresh"
-                " token is expired or revoked, or belongs to another application: have the member consent"
-                " again and put the new tokens into the connection."
+                " token is expired or revoked, or belongs to another application. The member must"
+                " consent again; put the new tokens into the connection."
             ),
         ),
         (READ, MINT),

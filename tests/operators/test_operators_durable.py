@@ -208,7 +208,7 @@ def test_a_job_that_could_not_be_remembered_is_named_and_no_resumption_promised(
         path(exporting(), ReadOnlyStore())
     [job] = snav_sandbox.created_jobs
     assert "could not be written (ConnectionError)" in str(raised.value)
-    assert f"LinkedIn goes on with job {job.job_id}" in str(raised.value)
+    assert f"LinkedIn continues job {job.job_id}" in str(raised.value)
     assert "A retry submits the whole export again." in str(raised.value)
 
 
@@ -265,7 +265,7 @@ def test_a_job_that_cannot_be_looked_up_is_not_submitted_again(snav_sandbox: San
     with pytest.raises(Killed):
         path(exporting(), store)
     snav_sandbox.fault("status", http_error(503), times=2)
-    with pytest.raises(SalesNavigatorServerError, match="LinkedIn goes on with job"):
+    with pytest.raises(SalesNavigatorServerError, match="LinkedIn continues job"):
         path(exporting(), store)
     path(exporting(), store)
     assert len(snav_sandbox.created_jobs) == 1
@@ -363,7 +363,7 @@ def test_a_lost_answer_does_not_hide_the_jobs_that_run(snav_sandbox: Sandbox, pa
     snav_sandbox.fault("create", LoseAnswer(), times=None)
     with pytest.raises(SalesNavigatorConnectionError) as raised:
         path(exporting(**DAYS_200, wait_for_completion=False), Store())
-    for part in ("may have created up to 2 jobs whose answers were lost", "LinkedIn goes on with job 7"):
+    for part in ("may have created up to 2 jobs whose answers were lost", "LinkedIn continues job 7"):
         assert part in str(raised.value)
 
 
@@ -405,7 +405,7 @@ class StaleStore(Store):
 def test_a_try_that_is_over_submits_nothing_after_its_next_wait(snav_sandbox: Sandbox, path: Any) -> None:
     store = StaleStore(over_at=2)
     with pytest.raises(
-        SalesNavigatorError, match="Airflow has given this try up, or its API server"
+        SalesNavigatorError, match="Either Airflow has ended this try, or its API server"
     ) as raised:
         path(exporting(**DAYS_200), store)
     [job] = snav_sandbox.created_jobs
@@ -434,7 +434,7 @@ def test_a_job_that_could_not_be_stored_is_named_and_so_is_what_was_stored_befor
     with pytest.raises(SalesNavigatorError) as raised:
         on_worker(exporting(**DAYS_200), Watching(over_at=99))
     first, second = (job.job_id for job in snav_sandbox.created_jobs)
-    assert f"LinkedIn goes on with job {second}" in str(raised.value)
+    assert f"LinkedIn continues job {second}" in str(raised.value)
     assert f"A retry goes on with what was stored before (job {first}) and submits the rest" in str(
         raised.value
     )
@@ -476,5 +476,5 @@ def test_a_404_for_a_submission_does_not_deny_the_jobs_that_run(snav_sandbox: Sa
     snav_sandbox.fault("create", http_error(404))
     with pytest.raises(AirflowFailException) as raised:
         on_worker(exporting(**DAYS_200, wait_for_completion=False), Store())
-    assert "LinkedIn goes on with job 7" in str(raised.value)
+    assert "LinkedIn continues job 7" in str(raised.value)
     assert "no longer has" not in str(raised.value)

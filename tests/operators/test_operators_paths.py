@@ -203,7 +203,7 @@ SCENARIOS = [
         (
             "HTTP 429",
             "daily budget resets at",
-            "LinkedIn goes on with job 1",
+            "LinkedIn continues job 1",
             "A retry before the reset fails the same way, a later one goes on with this export",
         ),
     ),
@@ -212,7 +212,7 @@ SCENARIOS = [
         polls((http_error(401, service_error_code=65600), None)),
         1,
         FOR_GOOD,
-        ("HTTP 401", "put a new one in the connection's password", "LinkedIn goes on with job 1", NEVER),
+        ("HTTP 401", "Put a new one into the connection's password", "LinkedIn continues job 1", NEVER),
     ),
     Scenario(
         "access is withdrawn",
@@ -279,7 +279,7 @@ SCENARIOS = [
         1,
         "SalesNavigatorExportTimeoutError",
         (
-            "(job 1, ENQUEUED). LinkedIn runs one export of a contract at a time, and others were ahead.",
+            "LinkedIn runs one export of a contract at a time, and other exports were first.",
             LATER,
         ),
         {"timeout": dt.timedelta(seconds=1)},

@@ -281,7 +281,7 @@ def test_failed_polls_that_pass_by_themselves_are_waited_out(snav_sandbox: Sandb
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (http_error(401, service_error_code=65600), "put a new one in the connection's password"),
+        (http_error(401, service_error_code=65600), "Put a new one into the connection's password"),
         (http_error(403), "administrator role"),
         (http_error(404), "HTTP 404"),
     ],

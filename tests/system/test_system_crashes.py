@@ -170,7 +170,7 @@ def test_marking_a_deferred_task_failed_says_that_the_job_goes_on_and_clearing_t
     [job] = linkedin.jobs
     run.mark_failed("export")
     run.wait_for_end("failed")
-    farewell = f"LinkedIn goes on with job {job} and keeps its files for seven days"
+    farewell = f"LinkedIn continues job {job} and keeps its files for seven days"
     wait_for("the log to say what becomes of the job", lambda: farewell in run.task_log("export", 1))
     run.clear("export", downstream=True)
     run.wait_for_state("export", "deferred", try_number=2)

@@ -188,8 +188,8 @@ def test_a_note_that_has_passed_beside_a_token_that_works_is_said_to_be_wrong(
 ) -> None:
     fields(expires_at=(now() - 8 * DAY).isoformat(), client_secret=None)
     [warning] = warnings(caplog)
-    assert "LinkedIn accepts the member token" in warning
-    assert "Correct expires_at of the connection 'snav_default'" in warning
+    assert "LinkedIn still accepts the member token" in warning
+    assert "Correct expires_at in the connection 'snav_default'" in warning
     assert "before then" not in warning
 
 

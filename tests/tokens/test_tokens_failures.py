@@ -102,14 +102,14 @@ class Family:
 MEMBER = Family(
     CallKind.CONTRACTS,
     ("list_contracts",),
-    "put a new one in the connection's password, or give the connection a refresh_token",
+    "Put a new one into the connection's password, or give the connection a refresh_token",
     r"a member access token as its password, or refresh_token, login \(OAuth client id\) and client_secret",
     "r_sales_nav_analytics",
 )
 APPLICATION = Family(
     CallKind.CREATE,
     ("create_crm_validation_export", CRM, "2026-11-01"),
-    "check login (OAuth client id) and client_secret of the connection",
+    "Check login (OAuth client id) and client_secret of the connection",
     r"login \(OAuth client id\) and client_secret",
     "r_sales_nav_validation",
 )
@@ -422,7 +422,7 @@ def test_a_dead_refresh_token_asks_for_a_new_consent_and_is_tried_once(
     snav_sandbox: Sandbox, connect: Connect, ask: Callable[..., Any]
 ) -> None:
     connect(access_token=False, refresh=True, refresh_token="AQ-long-dead")
-    with pytest.raises(SalesNavigatorAuthenticationError, match="have the member consent again") as raised:
+    with pytest.raises(SalesNavigatorAuthenticationError, match="The member must consent again") as raised:
         ask("list_contracts")
     assert not raised.value.retryable
     assert "invalid, expired or revoked" in str(raised.value)
@@ -435,7 +435,7 @@ def test_a_dead_refresh_token_behind_a_dead_access_token_is_what_is_told(
 ) -> None:
     connect(refresh=True, refresh_token="AQ-long-dead")
     snav_sandbox.revoke_token(snav_sandbox.access_token)
-    with pytest.raises(SalesNavigatorAuthenticationError, match="have the member consent again"):
+    with pytest.raises(SalesNavigatorAuthenticationError, match="The member must consent again"):
         ask("list_contracts")
     assert counts(snav_sandbox) == {CallKind.CONTRACTS: 1, CallKind.TOKEN: 1}
 

@@ -182,7 +182,7 @@ CONNECTIONS: list[Any] = [
     pytest.param(
         _dead_refresh_token,
         False,
-        ["have the member consent again", "The OAuth client id and secret mint application tokens."],
+        ["The member must consent again", "The OAuth client id and secret mint application tokens."],
         id="dead refresh token",
     ),
     pytest.param(

@@ -112,7 +112,7 @@ def test_a_landing_whose_try_is_over_when_its_files_are_sealed_publishes_nothing
 
     task = landing(store)
     task.if_exists = if_exists
-    with pytest.raises(SalesNavigatorError, match="Airflow has given this try up") as raised:
+    with pytest.raises(SalesNavigatorError, match="Either Airflow has ended this try") as raised:
         task.execute(context_of(task, Once(refuse)))
     assert "Nothing was published" in str(raised.value)
     assert not store.files()

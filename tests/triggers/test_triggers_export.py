@@ -201,7 +201,7 @@ def test_a_missing_connection_ends_in_an_event_and_the_worker_says_what_is_missi
     assert "no connection 'snav_default'" in event["last_problem"]
     task = exporting()()
     with pytest.raises(
-        SalesNavigatorConfigurationError, match=r"no connection 'snav_default'.*LinkedIn goes on with job"
+        SalesNavigatorConfigurationError, match=r"no connection 'snav_default'.*LinkedIn continues job"
     ):
         task.execute_complete(context_of(task, Store()), event)
 
@@ -279,7 +279,7 @@ def test_a_killed_wait_says_what_becomes_of_the_job(
 ) -> None:
     asyncio.run(trigger_for(submitted).on_kill())
     job_id = submitted["slices"][0]["job_id"]
-    assert f"LinkedIn goes on with job {job_id} and keeps its files for seven days." in "".join(
+    assert f"LinkedIn continues job {job_id} and keeps its files for seven days." in "".join(
         capsys.readouterr()
     )
 
