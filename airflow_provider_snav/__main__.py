@@ -9,6 +9,6 @@ from airflow_provider_snav.cli.main import main
 
 if __name__ == "__main__":
     if not sys.warnoptions:
-        # Importing Airflow raises warnings that would hide the command's output.
+        # Importing Airflow prints warnings, which would hide the command's output.
         warnings.simplefilter("ignore")
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The one clock the drivers read; the core is told the time."""
+"""The only clock. ``api`` and ``exports`` get the time as an argument."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import datetime as dt
 
 
 def now() -> dt.datetime:
-    """The present, in UTC."""
+    """Return the present time in UTC."""
     return dt.datetime.now(dt.UTC)

@@ -1,9 +1,8 @@
-"""The one place that knows there is more than one Airflow.
+"""The only module that differs between versions of Airflow.
 
-Everything the package takes from Airflow comes through here, so that a move or a rename in Airflow
-is one line in one file. The compatibility provider of the Airflow community does the translating;
-this module names the subset we rely on. Importing it costs a DAG file nothing beyond
-``import airflow.sdk`` (``tests/test_house_rules.py`` holds it to that).
+The package imports everything of Airflow from here, so a name that moves in Airflow changes one line. The
+names come from Airflow's compatibility provider. Importing this module loads only what
+``import airflow.sdk`` loads; ``tests/test_house_rules.py`` checks it.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ if TYPE_CHECKING:
 
 try:
     from airflow.sdk.definitions.asset import AssetRef
-except ImportError:  # Airflow 2.11 has nothing that stands for an asset
+except ImportError:  # Airflow 2.11 has no references to assets
     AssetRef = Asset  # type: ignore[misc,assignment]
 
-# A context without a store says either "Airflow is too old" or "the asset is not wired to this
-# task". The two want different advice, and only the version tells them apart.
+# Without this, a context without a store could mean an old Airflow, or an asset that is not wired to the
+# task. The two need different advice.
 HAS_STATE_STORES: Final = tuple(int(part) for part in _airflow_version.split(".")[:2]) >= (3, 3)
-"""Whether this Airflow keeps task and asset state between tries (``context["task_state_store"]``)."""
+"""True if this Airflow keeps task and asset state between tries (``context["task_state_store"]``)."""
 
 
 def is_attached(scheme: str, conn_id: str | None) -> bool:
-    """Whether a DAG file or a plugin has attached a file system of its own for a scheme."""
+    """Return True if a DAG file or a plugin has attached its own file system for a scheme."""
     try:
         _attach(alias=f"{scheme}-{conn_id}" if conn_id else scheme)
     except ValueError:
@@ -60,19 +59,19 @@ def is_attached(scheme: str, conn_id: str | None) -> bool:
 
 
 def attach_local_disk(scheme: str) -> None:
-    """Attach Airflow's own file system of a disk; to find it, Airflow would import those of all providers."""
+    """Attach Airflow's file system of a disk. Otherwise Airflow would load all providers to find it."""
     from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
     _attach(scheme, fs=LocalFileSystem())
 
 
 def _attach(*args: Any, **kwargs: Any) -> Any:
-    # Every version has it in the module of ObjectStoragePath, but that module differs.
+    # Every version has ``attach`` in the module of ObjectStoragePath, but that module differs.
     return import_module(ObjectStoragePath.__module__).attach(*args, **kwargs)
 
 
-# Loading these would more than double what importing an operator costs a DAG file. The compatibility
-# provider leaves out the last two: they live in the same module on every Airflow.
+# Loading these would more than double the import time of an operator. The compatibility provider does not
+# have the last two, because they are in the same module in every Airflow.
 _ON_DEMAND: Final = {
     "get_async_connection": "airflow.providers.common.compat.connection",
     "get_async_extra_dejson": "airflow.providers.common.compat.connection",
@@ -88,7 +87,7 @@ def __getattr__(name: str) -> Any:
 
 
 async def amask_secret(secret: str) -> None:
-    """Register a secret from a coroutine, where Airflow's own function could block the loop."""
+    """Hide a secret in logs, from a coroutine. Airflow's ``mask_secret`` could block the event loop."""
     try:
         from airflow.sdk.log import amask_secret as register
     except ImportError:
@@ -98,9 +97,9 @@ async def amask_secret(secret: str) -> None:
 
 
 def openlineage() -> tuple[Any, Any]:
-    """OpenLineage's datasets and facets, and the class an operator answers with.
+    """Return OpenLineage's datasets and facets, and the class of an operator's result.
 
-    A function, because they are imported when their provider asks for lineage, and nowhere else.
+    They are imported only when OpenLineage's provider collects lineage.
     """
     from airflow.providers.common.compat.openlineage import facet
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -109,12 +108,12 @@ def openlineage() -> tuple[Any, Any]:
 
 
 def use_airflows_database() -> None:
-    """Find connections where Airflow's own commands do: outside a task, Airflow 3 would not look there."""
+    """Find connections as Airflow's own commands do. Outside a task, Airflow 3 would not use its database."""
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
 def saved_connection_type(conn_id: str) -> str | None:
-    """The type of a connection in Airflow's database, None where it has none of that name.
+    """Return the type of a connection in Airflow's database; None without such a connection.
 
     :raises SalesNavigatorConfigurationError: the database cannot be used.
     """
@@ -123,9 +122,9 @@ def saved_connection_type(conn_id: str) -> str | None:
 
 
 def save_connection(conn_id: str, **fields: Any) -> None:
-    """Write a connection into Airflow's database, in place of one of that name.
+    """Write a connection into Airflow's database. An existing connection is replaced.
 
-    :param fields: of Airflow's ``Connection``, ``extra`` as JSON text.
+    :param fields: the fields of Airflow's ``Connection``, with ``extra`` as JSON text.
     :raises SalesNavigatorConfigurationError: the database cannot be used.
     """
     from airflow.models.connection import Connection

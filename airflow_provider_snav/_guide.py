@@ -1,7 +1,7 @@
-"""Where a message sends its reader: the error guide, at the tag of the installed version.
+"""The link to the error guide of the installed version.
 
-An error names the guide by its path in the repository. A released package knows the repository's address from
-its metadata, so a message can have a link. Nothing here is loaded before there is an error to explain.
+An error has the path of the guide in the repository. The metadata of a released package has the repository's
+address, so that a message can contain a link. This code runs only after an error.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ PATH = "docs/errors.md"
 
 
 def see(error: SalesNavigatorError) -> str:
-    """Where the guide says what happened and what to do, and the command that prints it."""
+    """Return the place in the error guide, and the command that prints it."""
     return error.see.replace(PATH, guide(), 1)
 
 
 @cache
 def guide() -> str:
-    """The address of the guide; its path while the project has no address."""
+    """Return the address of the guide; its path if the project has no address."""
     try:
         urls: list[str] = metadata("airflow-provider-snav").get_all("Project-URL", [])
     except PackageNotFoundError:

@@ -1,8 +1,8 @@
-"""How a task ends when Airflow stops it.
+"""Ends a task when Airflow stops it.
 
-Airflow 3 calls ``on_kill`` in a signal handler, in the middle of any line of the main thread, and that line
-then goes on. So ``on_kill`` raises nothing: it marks the task as stopped and ends its waits and connections.
-The task itself raises at the next place where it would wait, send or publish.
+Airflow 3 calls ``on_kill`` in a signal handler, which can interrupt any line of the main thread; that line
+then continues. So ``on_kill`` raises nothing. It marks the task as stopped, and ends its waits and
+connections. The task itself raises before its next wait, request or publication.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _LONGEST_NAP_SECONDS: Final = 0.5
 
 
 class Stopping:
-    """Whether one task was stopped, shared by all that may wait on its behalf.
+    """Records whether one task was stopped. All threads and connections of the task share it.
 
-    :meth:`stop` is safe in a signal handler: it takes no lock that the interrupted line may hold.
-    ``threading.Event.set`` is not: it would wait for ever if it interrupted ``Event.wait``.
+    :meth:`stop` is safe in a signal handler, because it takes no lock that the interrupted line may hold.
+    ``threading.Event.set`` is not safe: it would block for ever if it interrupted ``Event.wait``.
     """
 
     def __init__(self) -> None:
         self.stopped = False
-        # Locked until the task is stopped: waiting for it is sleeping, and a release never waits.
+        # Locked until the task is stopped. A sleep waits for this lock, and a release never blocks.
         self._gate = threading.Lock()
         self._gate.acquire()
-        # By file descriptor, so that those of closed connections are replaced.
+        # The key is the file descriptor, so that new connections replace closed ones.
         self._sockets: dict[int, weakref.ref[socket.socket]] = {}
         self._is_creating = False
         self._creating: socket.socket | None = None
 
     def stop(self) -> None:
-        """End every wait, now and later. Raises nothing."""
+        """End every wait, now and later. Raise nothing."""
         if self.stopped:
             return
         self.stopped = True
         with suppress(RuntimeError):  # a second signal may have released it in between
             self._gate.release()
-        # One step of C code: other threads may open connections meanwhile.
+        # list() runs in one step, while other threads may add connections.
         for reference in list(self._sockets.values()):
             self._end(reference())
 
@@ -62,19 +62,19 @@ class Stopping:
             raise SalesNavigatorStoppedError("Airflow stopped this task.")
 
     def sleep(self, seconds: float) -> None:
-        """Wait, at most until the task is stopped.
+        """Wait for some seconds, or until the task is stopped.
 
         :raises SalesNavigatorStoppedError: the task was stopped.
         """
         end = time.monotonic() + seconds
         while not self.stopped and (left := end - time.monotonic()) > 0:
-            # In short naps: Python may run a signal handler only after the main thread wakes.
+            # Wait in short steps, because Python may run a signal handler only after the wait.
             if self._gate.acquire(timeout=min(left, _LONGEST_NAP_SECONDS)):
                 self._gate.release()
         self.check()
 
     def watch(self, connection: socket.socket) -> None:
-        """Let a stop end this connection, from here on until it is closed."""
+        """Register a connection, which a stop then ends."""
         self._sockets[connection.fileno()] = weakref.ref(connection)
         if self._is_creating:
             self._creating = connection
@@ -83,9 +83,9 @@ class Stopping:
 
     @contextmanager
     def creating(self) -> Iterator[None]:
-        """Leave the connection of this request some time after a stop: its answer holds a job's id.
+        """Give this request some seconds after a stop, because its answer holds the id of a new job.
 
-        Without the id a retry has to submit the export once more.
+        Without the id a retry would submit the export again.
         """
         self._is_creating = True
         try:
@@ -95,10 +95,10 @@ class Stopping:
 
     @contextmanager
     def stopped_by_interrupt(self) -> Iterator[None]:
-        """Stop the other threads of a task when its own is interrupted, as ``execution_timeout`` does."""
+        """Stop the other threads of a task if its main thread is interrupted, as by ``execution_timeout``."""
         try:
             yield
-        except BaseException as interrupt:  # a time-out, a kill: nothing else may go on in this task
+        except BaseException as interrupt:  # a timeout or a kill must stop all threads of this task
             if not isinstance(interrupt, Exception):
                 self.stop()
             raise
@@ -112,18 +112,18 @@ class Stopping:
                 answer.register(connection, select.POLLIN)
                 if answer.poll(_PATIENCE_SECONDS * 1000):
                     return
-            # Not the method of an SSL socket, which would take the TLS layer from under a reader.
+            # Not the method of an SSL socket, which removes the TLS layer while another thread reads.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class Stoppable:
-    """What makes an operator end soon after Airflow stops it."""
+    """Makes an operator end soon after Airflow stops it."""
 
-    # Made where it is needed: an operator with a lock in it could not be copied.
+    # Created when needed, because an operator with a lock could not be copied.
     @cached_property
     def _stopping(self) -> Stopping:
         return Stopping()
 
     def on_kill(self) -> None:
-        """End what this task waits for; it then fails with an error that says what became of the jobs."""
+        """End the waits of this task. It then fails with an error that says what became of the jobs."""
         self._stopping.stop()

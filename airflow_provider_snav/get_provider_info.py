@@ -1,16 +1,15 @@
-"""What Airflow learns about this package before it imports any of it.
+"""Describes this package to Airflow.
 
-Airflow calls :func:`get_provider_info` in every process that lists providers: each ``airflow``
-command and the API server. An exception here would take all of them down, so this module imports
-nothing. Since Airflow 3.3 the connection form is built from ``ui-field-behaviour`` and
-``conn-fields`` alone, without importing the hook.
+Airflow calls :func:`get_provider_info` in every process that lists providers: each ``airflow`` command and
+the API server. An exception here would end all of them, so this module imports nothing. Since Airflow 3.3
+the connection form comes only from ``ui-field-behaviour`` and ``conn-fields``.
 """
 
 _INTEGRATION = "LinkedIn Sales Navigator"
 
 
 def get_provider_info() -> dict[str, object]:
-    """Describe the provider in the terms of Airflow's ``provider_info.schema.json``."""
+    """Return the description in the form of Airflow's ``provider_info.schema.json``."""
     return {
         "package-name": "airflow-provider-snav",
         "name": _INTEGRATION,
@@ -56,7 +55,7 @@ def get_provider_info() -> dict[str, object]:
                 "python-module": "airflow_provider_snav.transfers.sales_navigator_to_object_storage",
             }
         ],
-        # From Airflow 3.2; older ones do not look at it. Imported with every `airflow` command.
+        # Only Airflow 3.2 and later read it. Every `airflow` command imports this module.
         "cli": ["airflow_provider_snav.cli.airflow_commands.get_commands"],
         "connection-types": [
             {

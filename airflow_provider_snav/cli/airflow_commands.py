@@ -1,7 +1,7 @@
-"""``airflow snav ...``: the same commands where Airflow takes them from providers (3.2 and later).
+"""``airflow snav ...``: the same commands in Airflow's own command line (3.2 and later).
 
-Airflow imports this module with every ``airflow`` command. By then it has imported ``airflow.cli.cli_config``
-itself, and nothing else of Airflow is needed here.
+Airflow imports this module with every ``airflow`` command. At that time ``airflow.cli.cli_config`` is already
+loaded, and this module needs no other module of Airflow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def get_commands() -> list[CLICommand]:
-    """What the key ``cli`` of the provider info names."""
+    """Return the commands for the key ``cli`` of the provider info."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
     return [
@@ -42,7 +42,7 @@ def get_commands() -> list[CLICommand]:
 
 def _performing(command: Command) -> Callable[[argparse.Namespace], None]:
     def run(options: argparse.Namespace) -> None:
-        # Airflow takes no notice of what is returned.
+        # Airflow ignores a returned exit code.
         raise SystemExit(perform(command.name, options))
 
     return run

@@ -1,4 +1,4 @@
-"""The address on this machine to which LinkedIn sends the member's browser back."""
+"""A server on this machine to which LinkedIn redirects the member's browser."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _PAGE = b"""<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Sa
 
 
 def belongs_to(query: str, state: str) -> bool:
-    """Whether a query has the ``state`` of this login, compared in constant time."""
+    """Return True if a query has the ``state`` of this login. The comparison takes constant time."""
     given = parse_qs(query).get("state", [""])[0]
     return hmac.compare_digest(given.encode(), state.encode())
 
 
 @contextmanager
 def listening(redirect_uri: str, state: str) -> Iterator[Callable[[float], str | None]]:
-    """Listen at a loopback address. Yields a function that waits for the query of LinkedIn's answer.
+    """Listen at a loopback address. Yield a function that waits for the query of LinkedIn's answer.
 
-    The function takes seconds and returns None when they have passed.
+    The function takes the longest wait in seconds, and returns None after it.
 
-    :param state: of this login. A request without it is ignored, such as one of a link preview or an old tab.
+    :param state: the ``state`` of this login. A request without it, for example of an old tab, is ignored.
     :raises SalesNavigatorConfigurationError: the port cannot be used.
     """
     where = urlsplit(redirect_uri)
     queries: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     class Handler(BaseHTTPRequestHandler):
-        # A browser that keeps a connection open without a request must not hold up the next.
+        # In seconds. An open connection without a request must not block the next one.
         timeout = 10
 
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""``check``: what the connection can do."""
+"""``check``: tries the credentials of the connection."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from airflow_provider_snav.hooks.credential_checks import CredentialCheck, check
 from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
 _ANALYTICS = "r_sales_nav_analytics"
-# Beyond this, windows that end "now" would end in LinkedIn's future.
+# With a larger difference, a window that ends now could end in the future for LinkedIn.
 _TOLERATED_SECONDS = 60
 
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
-    """Try each credential and print what came of it."""
+    """Try each credential and print the results."""
     with open_hook(options.conn_id) as hook:
         checks = {check.credential: check for check in check_credentials(hook)}
         member, application = checks.get(Credential.MEMBER), checks.get(Credential.APPLICATION)
@@ -67,8 +67,8 @@ def _scopes(member: CredentialCheck | None, settings: ConnectionSettings) -> str
         if not member.works or has_own(settings, Credential.APPLICATION):
             return "Unknown."
         return (
-            "Unknown. Give the connection the client id and secret of the token's application, so that"
-            " LinkedIn can be asked."
+            "Unknown. Give the connection the client id and secret of the token's application. LinkedIn then"
+            " lists the scopes."
         )
     scopes = ", ".join(member.status.scopes)
     return scopes if _ANALYTICS in member.status.scopes else f"{scopes}; exports need {_ANALYTICS}"
@@ -89,7 +89,7 @@ def _member(check: CredentialCheck) -> dict[str, Any]:
 
 
 def _seconds_ahead(hook: SalesNavigatorHook) -> int | None:
-    """How far this machine's clock is ahead of LinkedIn's, below zero when it is behind."""
+    """Return how many seconds this machine's clock is ahead of LinkedIn's; negative if it is behind."""
 
     def compare(answer: Response) -> float:
         return (answer.received_at - parsedate_to_datetime(answer.headers["date"])).total_seconds()

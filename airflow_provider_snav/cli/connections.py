@@ -1,4 +1,4 @@
-"""Airflow connections, as the commands find, build and save them."""
+"""Reads and saves Airflow connections for the commands."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TYPE = SalesNavigatorHook.conn_type
 
 
 def open_hook(conn_id: str) -> SalesNavigatorHook:
-    """A hook on a connection that Airflow's own commands find too."""
+    """Return a hook for a connection, which is found as Airflow's own commands find it."""
     use_airflows_database()
     return SalesNavigatorHook(conn_id)
 
 
 def read_fields(conn_id: str) -> dict[str, Any]:
-    """The fields of a connection, ``extra`` as a dict; those of a new one where there is none.
+    """Return the fields of a connection, with ``extra`` as a dict; those of a new one if it does not exist.
 
     :raises UsageError: the connection is of another type.
     """
@@ -34,8 +34,8 @@ def read_fields(conn_id: str) -> dict[str, Any]:
     try:
         conn = SalesNavigatorHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        # Airflow gives the same answer when a secrets backend is down.
-        say(f"No connection {conn_id!r} was found: beginning with an empty one.")
+        # Airflow raises the same error when a secrets backend is down.
+        say(f"No connection {conn_id!r} was found. The command begins with an empty one.")
         return {"conn_type": _TYPE, "extra": {}}
     _check_type(conn_id, conn.conn_type)
     names = ("host", "login", "password", "schema", "port", "description")
@@ -44,7 +44,7 @@ def read_fields(conn_id: str) -> dict[str, Any]:
 
 
 def check_savable(conn_id: str) -> None:
-    """Make sure that a connection can be saved under this id.
+    """Check that a connection can be saved under this id.
 
     :raises SalesNavigatorConfigurationError: the database cannot be used.
     :raises UsageError: there is a connection of another type.
@@ -60,17 +60,17 @@ def _check_type(conn_id: str, conn_type: str | None) -> None:
 
 
 def save_fields(conn_id: str, fields: dict[str, Any]) -> None:
-    """Write them into Airflow's database, and say what would hide them there.
+    """Write the fields into Airflow's database, and warn if an environment variable hides them.
 
     :raises SalesNavigatorConfigurationError: the database cannot be used.
     """
     save_connection(conn_id, **{**fields, "extra": json.dumps(fields["extra"])})
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     if variable in os.environ:
-        say(f"The variable {variable} is set and hides the saved connection: unset it where Airflow runs.")
+        say(f"The variable {variable} is set and hides the saved connection. Unset it where Airflow runs.")
 
 
 def hide(*secrets: str | None) -> None:
-    """Keep them out of every log from here on."""
+    """Hide the secrets in every log from now on."""
     for secret in filter(None, secrets):
         mask_secret(secret)

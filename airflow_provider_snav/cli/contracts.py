@@ -1,4 +1,4 @@
-"""``contracts``: what the member may export."""
+"""``contracts``: lists the contracts that the member may export."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
             ],
         )
     else:
-        say("The member has no contract with reporting access. --all lists those without.")
+        say("The member has no contract with reporting access. --all also lists the others.")
     return SUCCEEDED

@@ -1,4 +1,4 @@
-"""``coverage``: which landed file answers for which time."""
+"""``coverage``: lists which landed file is valid for which time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_snav.storage.paths import storage_path
 from airflow_provider_snav.storage.staging import reporting_refusal, uri_of
 
 _MANIFEST = ".manifest.json"
-# Where file systems say when a file was written.
+# The names under which file systems give the time of the last write.
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
     elif found:
         print_table(results, ("export", "of", "from", "up to", "answered by", ""), list(_lines(found)))
     else:
-        say(f"There is no manifest below {uri_of(folder)}. Files that land with manifest=True have one.")
+        say(f"There is no manifest below {uri_of(folder)}. A landing with manifest=True writes one.")
     return SUCCEEDED if found and not any(each.gaps for each in found) else FAILED
 
 
@@ -44,7 +44,7 @@ def _landed(folder: ObjectStoragePath) -> Iterator[Landed]:
         try:
             yield from landed_of(json.loads(fs.cat_file(path)), _written_at(info))
         except (KeyError, TypeError, ValueError):
-            say(f"{path} does not name its export, or is no manifest of a landing. Land it again.")
+            say(f"{path} does not name its export, or is not the manifest of a landing. Land it again.")
 
 
 def _written_at(info: dict[str, Any]) -> dt.datetime:

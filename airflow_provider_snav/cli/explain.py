@@ -1,4 +1,4 @@
-"""``explain``: the error guide in the terminal."""
+"""``explain``: prints the error guide in the terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.markdown import Markdown
 from airflow_provider_snav.cli.main import SUCCEEDED, UsageError
 from airflow_provider_snav.cli.tables import print_json, print_table
 
-# The wheel holds a copy; a checkout has the page itself.
+# The wheel contains a copy of the page. A checkout has the page itself.
 _PLACES = (Path(__file__).with_name("errors.md"), Path(__file__).parents[2] / "docs" / "errors.md")
 
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
-    """Print one section, or the names of all."""
+    """Print one section, or the names of all sections."""
     sections = read_sections()
     if options.section is None:
         if options.json:
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
                 results, ("section", "title"), [(name, title) for name, (title, _) in sections.items()]
             )
         return SUCCEEDED
-    # As it stands in a message: with the page before it, and the bracket after.
+    # Accept the section as copied from a message, with the page before it and the bracket after it.
     name = options.section.rpartition("#")[2].strip(" ()").lower()
     if name not in sections:
         near = difflib.get_close_matches(name, sections, n=3)
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
 
 
 def read_sections() -> dict[str, tuple[str, str]]:
-    """Title and text of each section of the third level, by the anchor its heading has."""
+    """Return the title and the text of each section of the third level, by the anchor of its heading."""
     page = next(place for place in _PLACES if place.exists()).read_text(encoding="utf-8")
     found = re.findall(r"^### (.+)\n+((?:(?!^##).*\n)*)", page, re.MULTILINE)
     return {_anchor(title): (title, text.strip()) for title, text in found}

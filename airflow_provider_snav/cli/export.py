@@ -43,13 +43,13 @@ from airflow_provider_snav.tasks.task_state import TaskMemory
 
 _RETRY, _MENDED = "The same command", "run the same command again"
 _ANEW = "Run it with --anew to have LinkedIn make the file again."
-# Sections of the error guide that advise the same for a task: clear the export task.
+# For a task, these sections of the error guide advise to clear the export task.
 _MADE_AGAIN = ("landing", "row-count")
 
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
     """Submit, wait and land. If an earlier run submitted jobs, continue with them."""
-    # First, for it lets the storage's connection be found as well.
+    # This comes first, because it also makes the connection of the store available.
     hook = open_hook(options.conn_id)
     with _wrong_arguments():
         operator = _operator(options)
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
         attempt = _Attempt(export_run, memory)
         with attempt.reporting():
             if remembered is None:
-                # A job is submitted only where its number can be kept.
+                # Test the write before a job is submitted, because the job id must be stored.
                 memory.remember(asked)
             _see_through(export_run, narration, resumed=remembered is not None)
             landing_options = _landing_options(
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace, results: TextIO) -> int:
 
 @dataclass
 class _Attempt:
-    """One run of the command, which may fail or be interrupted before or after its landing has begun."""
+    """One run of the command. It may fail or be interrupted before or during the landing."""
 
     run: ExportRun
     memory: TaskMemory
@@ -95,7 +95,7 @@ class _Attempt:
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Complete an error, and Ctrl-C, with what became of the export and what the same command will do."""
+        """Add what became of the export, and what the same command will do, to an error or to Ctrl-C."""
         try:
             yield
         except SalesNavigatorError as error:
@@ -104,7 +104,7 @@ class _Attempt:
             interrupt = SalesNavigatorStoppedError("Interrupted.")
             doubted(interrupt, self.run.jobs_in_doubt)
             with suppress(SalesNavigatorError):
-                # Ctrl-C may have come before or within the last write.
+                # Ctrl-C may have interrupted the last write.
                 self.memory.remember(self.run.export)
             raise KeyboardInterrupt(str(interrupt.because(self._fate(interrupt)))) from None
 
@@ -127,7 +127,7 @@ def _wrong_arguments() -> Iterator[None]:
 
 
 def _operator(options: argparse.Namespace) -> ExportOperator:
-    """The operator that knows how to ask for this export, and refuses what LinkedIn would refuse."""
+    """Return the operator of this export. It checks the arguments and builds the Export."""
     if options.kind == "crm":
         if not options.crm_instance or not options.start or options.end or options.contract:
             raise UsageError("export crm needs --crm-instance and --from, and takes no --to or --contract.")
@@ -175,7 +175,7 @@ def _export_run(
 
 def _see_through(run: ExportRun, narration: Narration, *, resumed: bool) -> None:
     if resumed:
-        narration.info("Going on with what an earlier run submitted: %s", run.export)
+        narration.info("Continuing with the jobs of an earlier run: %s", run.export)
         run.reattach()
     while not run.submit():
         narration.count(run.export)
@@ -196,7 +196,7 @@ def _landing_options(options: argparse.Namespace, base_name: str) -> LandingOpti
 
 
 def _submitted_at(export: Export) -> dt.datetime:
-    """Names the files of a CRM export, whose end LinkedIn chooses; a second try finds the same name."""
+    """Return a time for the names of CRM files. A second run of the command finds the same time."""
     return export.slices[0].submitted_at or now()
 
 

@@ -1,4 +1,4 @@
-"""What ``export`` remembers between two runs: the jobs it submitted, in the user's state folder."""
+"""Stores the jobs that ``export`` submitted, in the user's state folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from airflow_provider_snav.exports.export import Export
 
 
 class StateFile:
-    """One small JSON file, without secrets, that only its owner may read.
+    """One small JSON file without secrets, which only its owner may read.
 
-    It has the methods of Airflow's task state store, so that a task's memory can keep its Export there.
+    It has the methods of Airflow's task state store, so that :class:`TaskMemory` can use it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,13 +26,13 @@ class StateFile:
 
     @classmethod
     def of(cls, base_url: str, asked: Export) -> Self:
-        """The file of exactly this export at this API."""
+        """Return the file for this export at this API base."""
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         key = hashlib.sha256(json.dumps([base_url, asked.to_json()]).encode()).hexdigest()[:16]
         return cls(base / "airflow-provider-snav" / f"{asked.data}-{key}.json")
 
     def context(self) -> Any:
-        """What a task's memory needs of a task's context."""
+        """Return the part of a task's context that :class:`TaskMemory` uses."""
         return {"task_state_store": self, "ti": None}
 
     @contextmanager
@@ -51,19 +51,19 @@ class StateFile:
         try:
             yield
         finally:
-            # Before the lock is given up, or this would remove the file of the next process that has it.
+            # Remove the file before the lock ends. Later, it could be the file of the next process.
             path.unlink(missing_ok=True)
             os.close(descriptor)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """What was stored under the key."""
+        """Return the stored value of a key."""
         try:
             return json.loads(self.path.read_bytes()).get(key, default)
         except FileNotFoundError:
             return default
 
     def set(self, key: str, value: Any) -> None:
-        """Store the value, whole or not at all.
+        """Store a value. After an error the file has the old content.
 
         :raises SalesNavigatorError: the file cannot be written.
         """
@@ -78,7 +78,7 @@ class StateFile:
             _sync_names(self.path.parent)
 
     def remove(self) -> None:
-        """Forget it: the export has landed."""
+        """Remove the file after the export has landed."""
         self.path.unlink(missing_ok=True)
 
     @contextmanager
@@ -93,7 +93,7 @@ class StateFile:
 
 
 def _sync_names(folder: Path) -> None:
-    """Have the disk keep a rename through a power cut, where the file system can."""
+    """Write a rename to the disk, so that a power failure does not lose it, if the file system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -103,7 +103,7 @@ def _sync_names(folder: Path) -> None:
 
 
 def _lock(path: Path) -> int:
-    """Lock a file, and write the number of this process into it.
+    """Lock a file, and write the id of this process into it.
 
     :returns: the descriptor that holds the lock until it is closed.
     :raises SalesNavigatorError: another process has locked it.
@@ -119,8 +119,8 @@ def _lock(path: Path) -> int:
         except BlockingIOError:
             owner = os.read(descriptor, 20).decode() or "unknown"
             os.close(descriptor)
-            raise SalesNavigatorError(f"This export already runs (process {owner}).") from None
-        # The process that held the lock has removed this file; lock the one that is there now.
+            raise SalesNavigatorError(f"Another process ({owner}) already runs this export.") from None
+        # The process that held the lock has removed this file. Lock the new file.
         os.close(descriptor)
 
 

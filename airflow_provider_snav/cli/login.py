@@ -36,24 +36,24 @@ _WHOLE_ADDRESS = "Use the whole address at which the browser ended."
 
 
 class LoginError(SalesNavigatorError):
-    """No token came of it."""
+    """The login did not give a token."""
 
     section = "authentication"
 
 
 @dataclass(frozen=True, slots=True)
 class _Application:
-    """The OAuth application in whose name the member is asked."""
+    """The OAuth application that requests the consent."""
 
     client_id: str
     client_secret: str
 
 
 def run(options: argparse.Namespace, results: TextIO) -> int:
-    """Have the member consent, exchange the code, print or save the connection."""
+    """Wait for the member's consent, exchange the code, and print or save the connection."""
     _check(options)
     if options.save:
-        # Before the member is asked: a token that cannot be saved would be lost.
+        # Check this before the consent, because a token that cannot be saved would be lost.
         check_savable(options.save)
     begin_with = options.conn_id or options.save or SalesNavigatorHook.default_conn_name
     fields = read_fields(begin_with)
@@ -102,10 +102,10 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _address(text: str) -> SplitResult | None:
-    """The parts of an address, None for text that is none."""
+    """Return the parts of an address; None if the text is not an address."""
     try:
         where = urlsplit(text)
-        where.port  # noqa: B018  # raises for what is no port
+        where.port  # noqa: B018  # raises if it is not a port
     except ValueError:
         return None
     return where
@@ -122,7 +122,7 @@ def _application(options: argparse.Namespace, fields: dict[str, Any]) -> _Applic
 
 
 def _ask(question: str, *, secret: bool = False) -> str:
-    """One line from the person at the terminal, or of standard input where there is none."""
+    """Read one line from the terminal, or from standard input without a terminal."""
     try:
         if sys.stdin.isatty():
             answer = getpass.getpass(question) if secret else _read(question)
@@ -142,10 +142,10 @@ def _read(question: str) -> str:
 
 
 def _consent(options: argparse.Namespace, client_id: str, settings: ConnectionSettings) -> str:
-    """The authorization code the member's consent gives."""
+    """Return the authorization code after the member's consent."""
     state = secrets.token_urlsafe(32)
     page = settings.authorization_url or ConnectionSettings().authorization_url
-    assert page  # LinkedIn's own token_url has one beside it
+    assert page  # the default token_url has one
     address = authorization_url(page, client_id, options.redirect_uri, options.scope or MEMBER_SCOPES, state)
     if options.paste:
         say(f"Open this address in a browser, as the member whose reports you export:\n\n  {address}\n")
@@ -215,8 +215,8 @@ def _exchange(hook: SalesNavigatorHook, application: _Application, redirect_uri:
 def _with_token(
     fields: dict[str, Any], application: _Application, minted: Minted, expires_at: dt.datetime
 ) -> dict[str, Any]:
-    """The connection's fields with the new token; what else it holds stays."""
-    # A refresh token belongs to the consent it came with.
+    """Return the connection's fields with the new token. All other fields stay."""
+    # An old refresh token belongs to the earlier consent.
     kept = {name: value for name, value in fields["extra"].items() if name != "refresh_token"}
     extra = {
         **kept,

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_snav``: reads the arguments, performs one command, says how it ended."""
+"""``python -m airflow_provider_snav``: reads the arguments and runs one command."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ SUCCEEDED, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class UsageError(Exception):
-    """The arguments do not fit together; says how to mend them."""
+    """The arguments are wrong. The message says how to correct them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Perform one command.
+    """Run one command.
 
-    :returns: 0, 1 when it failed, 2 for wrong usage, 130 after Ctrl-C.
+    :param arguments: without the program's name; by default those of this process.
+    :returns: the exit code: 0, or 1 after a failure, 2 for wrong usage, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_snav", description="LinkedIn Sales Navigator without a DAG."
@@ -34,24 +35,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for option in command.options:
             subparser.add_argument(*option.flags, **option.settings)
     options = parser.parse_args(arguments)
-    # Airflow reads it once, when it is imported; its INFO lines are about this package's own steps.
+    # Airflow reads this variable when it is imported. Its INFO lines would repeat the command's output.
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
     return perform(options.command, options)
 
 
 def perform(name: str, options: argparse.Namespace) -> int:
-    """Run the command's module, its results alone on standard output; returns the exit code."""
+    """Run the command's module with only its results on standard output. Return the exit code."""
     try:
         with _results_alone_on_stdout() as results:
             return _run(name, options, results)
     except BrokenPipeError:
-        # Whoever reads the results wants no more of them, as ``head`` does.
+        # The reader of the pipe has ended, as ``head`` does.
         return FAILED
 
 
 def _run(name: str, options: argparse.Namespace, results: TextIO) -> int:
-    """Turn what the module raises into a sentence and an exit code."""
-    # Here: Airflow imports this module with each of its commands.
+    """Turn the errors of the module into a message and an exit code."""
+    # Imported here, because Airflow imports this module with every ``airflow`` command.
     from airflow_provider_snav._guide import see
     from airflow_provider_snav.api.errors import SalesNavigatorError
 
@@ -70,21 +71,21 @@ def _run(name: str, options: argparse.Namespace, results: TextIO) -> int:
 
 
 def folder_uri(text: str) -> str:
-    """A folder as the person wrote it: a URI, or a local path, which may be relative."""
+    """Return the URI of a folder, or the absolute path of a local one."""
     return text if "://" in text else str(Path(text).expanduser().resolve())
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal; results go elsewhere."""
+    """Write a message to standard error. Results go to standard output."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 @contextmanager
 def _results_alone_on_stdout() -> Iterator[TextIO]:
-    """A stream to standard output, while all else that is printed goes to standard error.
+    """Yield a stream to standard output, and redirect all other output to standard error.
 
-    Airflow and its libraries log to standard output, which would spoil JSON and tables in a pipe.
+    Airflow and its libraries log to standard output, which would break JSON and tables in a pipe.
     """
     sys.stdout.flush()
     stdout = os.dup(1)

@@ -1,4 +1,4 @@
-"""What ``export`` tells a person while it works, on standard error."""
+"""The messages of ``export`` on standard error while it runs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from airflow_provider_snav.exports.export import Export
 
 
 class Narration:
-    """A progress bar in a terminal, lines elsewhere; takes the place of a task's log.
+    """A progress bar in a terminal, otherwise lines. It has the methods of a task's log.
 
-    :param jobs: how many jobs the export begins with.
+    :param jobs: the number of jobs at the start.
     """
 
     seconds_between_lines = 0.5
-    """How often a landing says how many bytes have come; see ``landing.progress``."""
+    """The pause between two lines about the bytes of a landing; see ``landing.progress``."""
 
     def __init__(self, jobs: int) -> None:
         self._console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
@@ -39,7 +39,7 @@ class Narration:
             transient=True,
             disable=not self._console.is_terminal,
         )
-        # The landing is one step more, or the clock would stop with the last job.
+        # The landing counts as one more step. Without it the clock would stop after the last job.
         self._bar = self._progress.add_task("", total=jobs + 1, jobs=f"0/{jobs}")
 
     def __enter__(self) -> Self:
@@ -50,16 +50,16 @@ class Narration:
         self._progress.stop()
 
     def count(self, export: Export) -> None:
-        """Show how many jobs are complete; a halved window makes two of one."""
+        """Show the number of complete jobs, and the number of all jobs, which a halved window increases."""
         completed = sum(part.is_completed for part in export.slices)
         jobs = len(export.slices)
         self._progress.update(self._bar, completed=completed, total=jobs + 1, jobs=f"{completed}/{jobs}")
 
     def debug(self, message: str, *arguments: Any) -> None:
-        """Of no interest here."""
+        """Show nothing."""
 
     def info(self, message: str, *arguments: Any) -> None:
-        """What happens now."""
+        """Show a message; in a terminal the next one replaces it."""
         text = message % arguments if arguments else message
         if self._console.is_terminal:
             self._progress.update(self._bar, description=text)
@@ -67,5 +67,5 @@ class Narration:
             self._console.print(text)
 
     def warning(self, message: str, *arguments: Any) -> None:
-        """What deserves a line that stays."""
+        """Show a message that stays."""
         self._console.print(message % arguments if arguments else message)

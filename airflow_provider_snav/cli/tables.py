@@ -1,4 +1,4 @@
-"""Results as a table for a person, or as JSON for a script."""
+"""Prints results as a table, or as JSON for scripts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.table import Column, Table
 
 
 def print_json(results: TextIO, value: Any) -> None:
-    """One JSON value."""
+    """Print one JSON value."""
     results.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def print_table(results: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table as wide as the terminal; in a pipe, lines of values separated by tabs.
+    """Print a table as wide as the terminal. In a pipe, print lines with values separated by tabs.
 
-    :param columns: their titles; empty ones are not shown.
+    :param columns: the titles; if all are empty, there is no title line.
     """
     if not results.isatty():
         lines = [columns, *rows] if any(columns) else rows

@@ -131,7 +131,7 @@ class ExportOperator(Stoppable, BaseOperator):
             run = self._run(remembered or asked, memory, deadline=now() + duration(self.timeout, "timeout"))
         with explaining(run.fate), closing(run):
             if remembered:
-                self.log.info("Going on with what an earlier try submitted: %s", remembered)
+                self.log.info("Continuing with the jobs of an earlier try: %s", remembered)
                 run.reattach()
             return self._see_through(run)
 
@@ -145,9 +145,7 @@ class ExportOperator(Stoppable, BaseOperator):
         """
         from airflow_provider_snav.exports.polling import PollReport
 
-        with explaining(
-            lambda _: "A retry goes on with the jobs this task remembers, if Airflow keeps them."
-        ):
+        with explaining(lambda _: "A retry continues the stored jobs, if Airflow has a task state store."):
             report = PollReport.from_event(event)
             self.log.info("The trigger waited: %s", report.post_mortem())
             memory = TaskMemory(context, report.export, enabled=self.durable)

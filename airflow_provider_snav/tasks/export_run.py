@@ -200,8 +200,8 @@ class ExportRun:
             return "submits it"
         stored = self._memory.stored
         if stored and not self._memory.is_behind:
-            return "goes on with this export and submits only what is missing"
+            return "continues this export and submits only the missing jobs"
         if stored and stored.job_ids:
             jobs = ", ".join(map(str, stored.job_ids))
-            return f"goes on with what was stored before (job {jobs}) and submits the rest"
+            return f"continues the stored jobs ({jobs}) and submits the rest"
         return "submits the whole export again"

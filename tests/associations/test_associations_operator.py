@@ -382,7 +382,7 @@ OBJECT = "/lake/members.jsonl"
 
 @pytest.mark.parametrize("name", OLDER_NAMES)
 def test_the_older_name_of_destination_works_and_warns_where_the_dag_file_gives_it(name: str) -> None:
-    told = f"The argument {name} is deprecated and called destination now"
+    told = f"The argument {name} is deprecated. Its new name is destination."
     operator, given = SalesNavigatorProfileAssociationsOperator, {name: OBJECT}
     with DAG("d", schedule=None):
         with pytest.warns(AirflowProviderDeprecationWarning, match=told) as plain:

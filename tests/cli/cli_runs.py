@@ -20,7 +20,7 @@ WEEK = ("--from", str(TODAY - dt.timedelta(days=9)), "--to", str(TODAY - dt.time
 CONTRACT = ("--contract", "123456")
 CRM = "urn:li:crmInstance:(DYNAMICS,362a3584-0d9b-44a1-a547-25de5cd95d08)"
 SUBMITS = "The same command submits it. (see"
-GOES_ON = "The same command goes on with this export and submits only what is missing. (see"
+GOES_ON = "The same command continues this export and submits only the missing jobs. (see"
 
 
 @dataclass(frozen=True)

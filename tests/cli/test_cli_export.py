@@ -80,7 +80,7 @@ def test_a_file_that_lacks_rows_is_not_published_and_the_same_command_lands_it_l
     snav_sandbox.clear_faults()
     again = activity()
     assert again.code == 0, again.err
-    assert "Going on with what an earlier run submitted" in again.err
+    assert "Continuing with the jobs of an earlier run" in again.err
     assert list(snav_sandbox.jobs) == [job.job_id]
 
 

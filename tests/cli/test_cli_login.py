@@ -273,7 +273,10 @@ def test_a_port_that_is_taken_is_told_before_the_browser_opens(
         (["--redirect-uri", "http://localhost:8401/callback#top"], "address without #"),
         (["--paste"], "Nothing was given for: The address at which the browser ended"),
         (["--client-id", "another", "--paste"], "Nothing was given for: Client secret"),
-        (["--conn-id", "nobodys"], "No connection 'nobodys' was found: beginning with an empty one."),
+        (
+            ["--conn-id", "nobodys"],
+            "No connection 'nobodys' was found. The command begins with an empty one.",
+        ),
         (["--conn-id", "warehouse"], "The connection 'warehouse' is of type 'postgres', not 'snav'."),
     ],
 )

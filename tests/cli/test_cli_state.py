@@ -124,7 +124,7 @@ def test_the_same_export_does_not_run_twice_at_a_time(
     with StateFile(file).locked():
         ran = activity()
         assert ran.code == 1
-        assert f"This export already runs (process {os.getpid()}). Nothing was submitted." in ran.err
+        assert f"Another process ({os.getpid()}) already runs this export. Nothing was submitted." in ran.err
         assert not snav_sandbox.requests[1:]
     assert activity().code == 0
     assert len(snav_sandbox.created_jobs) == 1
@@ -147,7 +147,7 @@ def test_after_ctrl_c_the_same_command_goes_on_with_its_job(
     [job] = snav_sandbox.created_jobs
     assert (
         f"Interrupted. LinkedIn continues job {job.job_id} and keeps its files for seven days. The same"
-        " command goes on with this export and submits only what is missing.\n" in err.decode()
+        " command continues this export and submits only the missing jobs.\n" in err.decode()
     )
     [file] = state.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -202,7 +202,7 @@ def test_ctrl_c_between_a_submission_and_its_write_loses_no_job(
     [job] = snav_sandbox.created_jobs
     assert ran.code == 130
     assert f"Interrupted. LinkedIn continues job {job.job_id} and keeps its files" in ran.err
-    assert ran.err.endswith("The same command goes on with this export and submits only what is missing.\n")
+    assert ran.err.endswith("The same command continues this export and submits only the missing jobs.\n")
     assert activity().code == 0
     assert len(snav_sandbox.created_jobs) == 1
 

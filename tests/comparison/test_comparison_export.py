@@ -72,7 +72,7 @@ def test_a_daily_limit_ends_the_wait(both: Both) -> None:
     assert ours.run.state == "failed"
     assert len(ours.answered("status")) < 10
     assert "daily budget resets at" in ours.run.log
-    assert "a later one goes on with this export" in ours.run.log
+    assert "a later one continues this export" in ours.run.log
     assert len(ours.jobs) == 1
 
 

@@ -250,7 +250,7 @@ def jobs_are_remembered_or_not(cell: Cell) -> str:
     cell.sandbox.script_statuses("PROCESSING")
     _, printed = cell.airflow("dags", "test", "matrix_too_slow", "--conf", json.dumps(TWO_DAYS))
     assert "was not complete after timeout=" in printed, "it did not time out"
-    goes_on = "A retry goes on with this export and submits only what is missing." in printed
+    goes_on = "A retry continues this export and submits only the missing jobs." in printed
     again = "A retry submits the whole export again." in printed
     assert (goes_on, again) == ((True, False) if MINOR >= (3, 3) else (False, True)), "wrong advice"
     return "yes" if goes_on else "no"

@@ -320,7 +320,7 @@ def test_a_retry_after_a_timeout_waits_for_the_same_job_with_a_fresh_deadline(
     snav_sandbox.settings.speed = 1
     store = Store()
     make = exporting(timeout=dt.timedelta(seconds=1))
-    with pytest.raises(SalesNavigatorExportTimeoutError, match="A retry goes on with this export"):
+    with pytest.raises(SalesNavigatorExportTimeoutError, match="A retry continues this export"):
         path(make, store)
     snav_sandbox.settings.speed = 12_000
     path(make, store)
@@ -409,7 +409,7 @@ def test_a_try_that_is_over_submits_nothing_after_its_next_wait(snav_sandbox: Sa
     ) as raised:
         path(exporting(**DAYS_200), store)
     [job] = snav_sandbox.created_jobs
-    assert f"A retry goes on with what was stored before (job {job.job_id})" in str(raised.value)
+    assert f"A retry continues the stored jobs ({job.job_id})" in str(raised.value)
     store.over_at = 99
     path(exporting(**DAYS_200), store)
     assert len(snav_sandbox.created_jobs) == 3
@@ -435,9 +435,7 @@ def test_a_job_that_could_not_be_stored_is_named_and_so_is_what_was_stored_befor
         on_worker(exporting(**DAYS_200), Watching(over_at=99))
     first, second = (job.job_id for job in snav_sandbox.created_jobs)
     assert f"LinkedIn continues job {second}" in str(raised.value)
-    assert f"A retry goes on with what was stored before (job {first}) and submits the rest" in str(
-        raised.value
-    )
+    assert f"A retry continues the stored jobs ({first}) and submits the rest" in str(raised.value)
 
 
 @pytest.mark.parametrize("status", [DATA_DELAY, INTERNAL_ERROR])
@@ -468,7 +466,7 @@ def test_a_job_that_failed_was_created_whatever_is_still_to_be_submitted(
     snav_sandbox.script_statuses(DATA_DELAY)
     with pytest.raises(SalesNavigatorExportTimeoutError) as raised:
         path(exporting(resubmit_delay=3600, timeout=1), Store())
-    assert "No job is running. A retry goes on with this export" in str(raised.value)
+    assert "No job is running. A retry continues this export" in str(raised.value)
 
 
 def test_a_404_for_a_submission_does_not_deny_the_jobs_that_run(snav_sandbox: Sandbox) -> None:

@@ -120,7 +120,7 @@ class Scenario:
 ONE_HOUR = {"end_at": START + HOUR}
 # Seats, of which the sandbox has the fewest rows.
 THREE_JOBS = {"start_at": START - dt.timedelta(days=197), "export_type": "seat"}
-LATER = "A retry goes on with this export and submits only what is missing."
+LATER = "A retry continues this export and submits only the missing jobs."
 NEVER = "Airflow does not retry this error."
 FOR_GOOD = "AirflowFailException"
 RETRIED = "SalesNavigatorExportFailedError"
@@ -204,7 +204,7 @@ SCENARIOS = [
             "HTTP 429",
             "daily budget resets at",
             "LinkedIn continues job 1",
-            "A retry before the reset fails the same way, a later one goes on with this export",
+            "A retry before the reset fails the same way, a later one continues this export",
         ),
     ),
     Scenario(

@@ -93,7 +93,7 @@ def test_a_job_that_linkedin_is_creating_when_the_task_is_stopped_is_remembered(
     snav_sandbox.fault("create", Delay(creation))
     task, store = exporting()(), Store()
     stop_once(lambda: creation.has_begun)
-    with on_signal(task.on_kill), pytest.raises(SalesNavigatorStoppedError, match="goes on with this export"):
+    with on_signal(task.on_kill), pytest.raises(SalesNavigatorStoppedError, match="continues this export"):
         task.execute(context_of(task, store))
     [job] = snav_sandbox.created_jobs
     assert store.export.job_ids == [job.job_id]
