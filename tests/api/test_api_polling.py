@@ -423,7 +423,7 @@ GOOD: dict[str, Any] = PollReport(export_of("ENQUEUED"), NOW).to_event()
     ],
 )
 def test_an_event_that_cannot_be_read_is_an_error_and_never_a_success(event: Any) -> None:
-    with pytest.raises(errors.SalesNavigatorError, match="what became of the export is unknown") as refused:
+    with pytest.raises(errors.SalesNavigatorError, match="the state of the export is unknown") as refused:
         PollReport.from_event(event)
     assert type(refused.value) is errors.SalesNavigatorError
     assert refused.value.retryable

@@ -153,7 +153,7 @@ def test_linkedins_own_names_are_taken_too(hook: SalesNavigatorHook) -> None:
 def test_failures_are_told_key_by_key_and_nothing_else_is_lost(hook: SalesNavigatorHook) -> None:
     keys = [key(f"{'failing-' if number % 50 == 7 else ''}{number}") for number in range(200)]
     with pytest.raises(
-        SalesNavigatorPartialError, match=f"on 4 of 200 .* the first of them with {BUSY}"
+        SalesNavigatorPartialError, match=f"on 4 of 200 .* The first of these errors is: {BUSY}"
     ) as raised:
         hook.batch_get_profile_associations(keys)
     results = raised.value.results

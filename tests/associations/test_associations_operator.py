@@ -174,7 +174,7 @@ def test_too_many_keys_to_return_are_refused_before_anything_is_sent(
     if source == "object":
         as_csv(tmp_path / "keys.csv", keys)
         keys = (tmp_path / "keys.csv").as_uri()
-    with pytest.raises(AirflowFailException, match=r"More than 1000 keys .* give output"):
+    with pytest.raises(AirflowFailException, match=r"More than 1000 keys .* Give destination"):
         enrich(keys)
     assert snav_sandbox.requests == []
 

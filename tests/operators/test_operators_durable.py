@@ -296,7 +296,7 @@ def test_a_retry_submits_the_part_that_failed_and_keeps_those_that_did_not(
         snav_sandbox.script_statuses(status)
     store = Store()
     make = exporting(**DAYS_200, max_resubmissions=0)
-    with pytest.raises(SalesNavigatorExportFailedError, match="submits only what is missing"):
+    with pytest.raises(SalesNavigatorExportFailedError, match="submits only the missing jobs"):
         path(make, store)
     export = path(make, store)
     first, failed, again, third = (job.job_id for job in snav_sandbox.created_jobs)

@@ -171,7 +171,7 @@ SCENARIOS = [
         jobs(INTERNAL_ERROR),
         1,
         RETRIED,
-        (INTERNAL_ERROR, "job 1", "retry later", LATER),
+        (INTERNAL_ERROR, "job 1", "Retry later", LATER),
         {"max_resubmissions": 0},
     ),
     Scenario("a status nobody knows comes first", jobs(("WARMING_UP", "COMPLETED")), 1),

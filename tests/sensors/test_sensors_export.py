@@ -262,7 +262,7 @@ def test_a_connection_that_is_not_found_is_told_at_once_and_retried(
     snav_sandbox: Sandbox, sense: Path
 ) -> None:
     export = submitted(snav_sandbox, "PROCESSING")
-    with pytest.raises(SalesNavigatorConfigurationError, match=r"no connection 'nowhere'.*a retry waits"):
+    with pytest.raises(SalesNavigatorConfigurationError, match=r"no connection 'nowhere'.*A retry waits"):
         sense(export, snav_conn_id="nowhere")
 
 
