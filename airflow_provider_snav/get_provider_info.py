@@ -90,7 +90,7 @@ def get_provider_info() -> dict[str, object]:
                     "refresh_token": {
                         "label": "Member refresh token",
                         "description": (
-                            "Replaces the member access token when it expires (LinkedIn's live 60 days). "
+                            "Replaces the member access token when it expires (after 60 days). "
                             "Needs the client id and secret. Leave empty if LinkedIn issued none."
                         ),
                         "schema": {"type": ["string", "null"], "format": "password"},
@@ -98,16 +98,16 @@ def get_provider_info() -> dict[str, object]:
                     "expires_at": {
                         "label": "Member access token expires at",
                         "description": (
-                            "When the member access token ends, as text such as 2026-12-31T08:00:00Z or in "
-                            "epoch seconds. Tasks warn in the 14 days before. With the client id and secret "
-                            "LinkedIn can be asked instead."
+                            "When the member access token expires, as text such as 2026-12-31T08:00:00Z or "
+                            "in epoch seconds. Tasks log a warning in the last 14 days. With the client id "
+                            "and secret LinkedIn states the expiry."
                         ),
                         "schema": {"type": ["string", "null"]},
                     },
                     "token_url": {
                         "label": "OAuth token URL",
                         "description": (
-                            "Where tokens are minted and refreshed. "
+                            "The address that mints and refreshes tokens. "
                             "Empty means https://www.linkedin.com/oauth/v2/accessToken."
                         ),
                         "schema": {"type": ["string", "null"], "format": "url"},
@@ -117,7 +117,7 @@ def get_provider_info() -> dict[str, object]:
                         "description": (
                             "Exact hosts (host or host:port, one a line) that may receive the token when a "
                             "file is downloaded. The API base and the https hosts of linkedin.com and "
-                            "licdn.com always may; leave empty unless a gateway of your own serves the files."
+                            "licdn.com are always allowed. Leave empty unless your own gateway has the files."
                         ),
                         "schema": {"type": ["array", "null"], "items": {"type": "string"}},
                     },
@@ -135,8 +135,8 @@ def get_provider_info() -> dict[str, object]:
                     "http_timeout": {
                         "label": "HTTP timeout (seconds)",
                         "description": (
-                            "How long one request may wait for the connection or for the next bytes; 30 if "
-                            "empty. It bounds a request, not an export: that is the operator's timeout."
+                            "The longest wait of one request for the connection or for the next bytes; 30 if "
+                            "empty. It does not limit an export; the operator's timeout does."
                         ),
                         "schema": {
                             "type": ["number", "null"],
@@ -147,9 +147,9 @@ def get_provider_info() -> dict[str, object]:
                     "tls_verify": {
                         "label": "TLS verification",
                         "description": (
-                            "Empty or true checks certificates against the usual authorities. The path of a "
-                            "PEM file on the workers checks them against yours, for a proxy that inspects "
-                            "TLS. false checks nothing and exposes the token: never in production."
+                            "Empty or true: verify certificates with the usual authorities. The path of a "
+                            "PEM file on the workers: verify with this file, for a proxy that inspects TLS. "
+                            "false: verify nothing. This exposes the token; never use it in production."
                         ),
                         "schema": {"type": ["string", "null"]},
                     },

@@ -154,7 +154,7 @@ def association_results(
     ]
 
 
-_STRANGERS = "no answer, while LinkedIn answered for {} keys that were not asked for"
+_STRANGERS = "no answer, but LinkedIn answered {} keys that were not requested"
 
 
 def _names(

@@ -159,7 +159,7 @@ def _status_of(
             return noted
         raise SalesNavigatorConfigurationError(
             "It is unknown when the member token expires. Give the connection login (OAuth client id) and"
-            " client_secret, so that LinkedIn can be asked, or the extra expires_at."
+            " client_secret, so that LinkedIn states the expiry, or the extra expires_at."
         )
     call = introspect(settings.introspection_url, settings.client_id, settings.client_secret, token)
     try:

@@ -156,13 +156,13 @@ class Window:
             raise SalesNavigatorWindowError(f"The window {self} is empty: start_at must lie before end_at.")
         if length < SHORTEST:
             raise SalesNavigatorWindowError(
-                f"The window {self} is shorter than one hour, the least LinkedIn exports. Ask for a longer"
+                f"The window {self} is shorter than one hour, the least LinkedIn exports. Choose a longer"
                 " one."
             )
         if length > LONGEST:
             raise SalesNavigatorWindowError(
-                f"The window {self} is longer than 90 days, the most LinkedIn exports in one job. Ask for"
-                " shorter ones; SalesNavigatorAnalyticsExportOperator cuts a long interval by itself."
+                f"The window {self} is longer than 90 days, the most LinkedIn exports in one job. Choose"
+                " a shorter one. SalesNavigatorAnalyticsExportOperator cuts a long interval into jobs."
             )
 
     def check_age(self, now: dt.datetime) -> None:
@@ -177,11 +177,11 @@ class Window:
     def check_end(self, now: dt.datetime) -> None:
         """Refuse a window that ends in the future, because its export would be incomplete.
 
-        :raises SalesNavigatorWindowError: says how to choose an end that has passed.
+        :raises SalesNavigatorWindowError: the end is in the future; the message says what to do.
         """
         if self.until > now + CLOCK_TOLERANCE:
             raise SalesNavigatorWindowError(
-                f"The window {self} ends in the future (it is {to_text(now)} now). Ask for an end that has"
+                f"The window {self} ends in the future (it is {to_text(now)} now). Choose an end that has"
                 " passed. In Airflow 3, {{ ds }} of a plain '@daily' schedule is the day the run starts: give"
                 " window=timedelta(days=1) for the day before."
             )

@@ -176,8 +176,8 @@ def _code(query: str, state: str) -> str:
         )
     if answer.get("error") == "unauthorized_scope_error":
         raise LoginError(
-            f"LinkedIn does not let this application ask for these scopes: {_words(answer)}. Choose those it"
-            " has with --scope; the developer portal lists them."
+            f"LinkedIn does not allow these scopes for this application: {_words(answer)}. Choose its scopes"
+            " with --scope; the developer portal lists them."
         )
     if "error" in answer:
         raise LoginError(f"The access was not allowed ({answer['error']}: {_words(answer)}).")

@@ -51,7 +51,7 @@ class Download:
 
     @property
     def vouched(self) -> bool:
-        """True if the transfer says where the file ends: by a length, an end mark or a checksum."""
+        """True if the transfer marks the end of the file: by a length, an end mark or a checksum."""
         return self._chunked or self.length is not None or self._codings > 0
 
     def __iter__(self) -> Iterator[bytes]:

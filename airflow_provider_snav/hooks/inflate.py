@@ -106,7 +106,7 @@ def gunzip(stream: ByteStream) -> Iterator[bytes]:
         if not (rest := stream.peek(len(GZIP))):
             return
         if rest != GZIP:
-            raise broken("goes on behind its gzip data")
+            raise broken("has more bytes after its gzip data")
 
 
 def inflate(stream: ByteStream, wbits: int) -> Iterator[bytes]:

@@ -62,10 +62,10 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
        ``dag_run.run_after``.
     3. The run's data interval.
 
-    ``lag`` moves the interval of rules 2 and 3 back. The interval is half-open, like Airflow's: its end is
-    not exported. An interval longer than 90 days becomes several jobs, cut at midnight UTC. An end in the
-    future is refused. An end less than 24 hours ago logs a warning, because LinkedIn refreshes its data once
-    a day. Documents:
+    ``lag`` moves the interval of rules 2 and 3 back. Without an interval the task fails before any call. The
+    interval is half-open, like Airflow's: its end is not exported. An interval longer than 90 days becomes
+    several jobs, cut at midnight UTC. An end in the future is refused. An end less than 24 hours ago logs a
+    warning, because LinkedIn refreshes its data once a day. Documents:
     https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
     https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/exporting-user-activity
 

@@ -197,11 +197,17 @@ def test_a_window_from_one_hour_to_90_days_is_legal(length: dt.timedelta) -> Non
         (dt.timedelta(0), "is empty: start_at must lie before end_at"),
         (-MILLISECOND, "is empty: start_at must lie before end_at"),
         (-DAY, "is empty: start_at must lie before end_at"),
-        (MILLISECOND, "shorter than one hour, the least LinkedIn exports. Ask for a longer one"),
-        (dt.timedelta(minutes=5), "shorter than one hour, the least LinkedIn exports. Ask for a longer one"),
-        (HOUR - MILLISECOND, "shorter than one hour, the least LinkedIn exports. Ask for a longer one"),
-        (LONGEST + MILLISECOND, "longer than 90 days, the most LinkedIn exports in one job. Ask for shorter"),
-        (dt.timedelta(days=91), "longer than 90 days, the most LinkedIn exports in one job. Ask for shorter"),
+        (MILLISECOND, "shorter than one hour, the least LinkedIn exports. Choose a longer one"),
+        (dt.timedelta(minutes=5), "shorter than one hour, the least LinkedIn exports. Choose a longer one"),
+        (HOUR - MILLISECOND, "shorter than one hour, the least LinkedIn exports. Choose a longer one"),
+        (
+            LONGEST + MILLISECOND,
+            "longer than 90 days, the most LinkedIn exports in one job. Choose a shorter",
+        ),
+        (
+            dt.timedelta(days=91),
+            "longer than 90 days, the most LinkedIn exports in one job. Choose a shorter",
+        ),
     ],
 )
 def test_an_illegal_window_is_refused_and_the_message_names_it_the_rule_and_the_way_out(

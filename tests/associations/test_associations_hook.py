@@ -258,7 +258,7 @@ def test_a_key_that_failed_by_its_status_alone_is_no_match_only_for_404() -> Non
 
 READ = ProfileAssociation(FOUND["member"], FOUND["profile"])
 NO_PROFILE = "an answer that cannot be read (KeyError: 'profile')"
-STRANGER = "no answer, while LinkedIn answered for 1 keys that were not asked for"
+STRANGER = "no answer, but LinkedIn answered 1 keys that were not requested"
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def redirect_of(address: str) -> str:
         (deny, [], "The access was not allowed (user_cancelled_authorize: "),
         (say_nothing, [], "The answer holds no code."),
         (look_elsewhere, ["--timeout", "0.3"], "within 0.3 seconds."),
-        (decide, ["--scope", "r_liteprofile"], "LinkedIn does not let this application ask for these scopes"),
+        (decide, ["--scope", "r_liteprofile"], "LinkedIn does not allow these scopes for this application"),
     ],
     ids=["denied", "no code", "no answer", "a scope too many"],
 )
