@@ -61,8 +61,8 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
     """Calls Sales Navigator from a worker.
 
     A time is an aware datetime, epoch milliseconds or ISO 8601 text (UTC when it has no offset). A contract
-    is a URN or a number. A CRM instance is a URN, or ``(key, value)`` such as ``("DYNAMICS", guid)``. Each
-    operation of LinkedIn names its document by its path below https://learn.microsoft.com/en-us/linkedin/sales/
+    is a URN or a number. A CRM instance is a URN, or ``(key, value)`` such as ``("DYNAMICS", guid)``. A job
+    id is the ``job_id`` of the ExportJob that the submission returned.
 
     :param snav_conn_id: the id of a connection of type ``snav``, which the first call reads.
     :param stopping: ends the waits of the hook when Airflow stops the task.
@@ -111,7 +111,7 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
     def list_contracts(self, reporting_access_only: bool = False) -> list[Contract]:
         """List the contracts on which the member has a seat, in LinkedIn's order.
 
-        Document: api-reference/r_sales_nav_analytics/sales-contracts.
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-contracts
 
         :param reporting_access_only: if True, only the contracts whose data the member may export.
         """
@@ -122,7 +122,7 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
     ) -> ExportJob:
         """Submit one job for exactly this closed range of time.
 
-        Document: api-reference/r_sales_nav_analytics/sales-analytics-export-jobs.
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
 
         :param export_type: ``activity``, ``seat`` or ``activity_outcome``.
         :param start_at: the first moment to export.
@@ -133,7 +133,9 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
         return self.run(self._create_analytics_export(export_type, contract, start_at, end_at))
 
     def get_analytics_export(self, job_id: int, contract: str | int) -> ExportJob:
-        """Read the status of a job, and its download URL if it is completed. Document: the same.
+        """Read the status of a job, and its download URL if it is completed.
+
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
 
         :raises SalesNavigatorNotFoundError: LinkedIn has no such job.
         """
@@ -142,14 +144,18 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
     def create_crm_validation_export(
         self, crm_instance: str | Sequence[str], export_start_at: Time | None = None
     ) -> ExportJob:
-        """Submit one CRM validation job. Document: sync-services/exporting-crm-data-validation.
+        """Submit one CRM validation job.
+
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
 
         :param export_start_at: the first moment to export. Without it LinkedIn chooses the moment.
         """
         return self.run(self._create_crm_validation_export(crm_instance, export_start_at))
 
     def get_crm_validation_export(self, job_id: int, crm_instance: str | Sequence[str]) -> ExportJob:
-        """Read the status of a job, and its download URLs if it is completed. Document: the same.
+        """Read the status of a job, and its download URLs if it is completed.
+
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
 
         :raises SalesNavigatorNotFoundError: LinkedIn has no such job.
         """
@@ -158,7 +164,7 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
     def get_sales_access_token(self) -> SalesAccessToken:
         """Get a short-lived token for Sales Navigator's embedded pages, and hide it in the log.
 
-        Document: api-reference/r_sales_nav_display/sales-access-tokens.
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_display/sales-access-tokens
         """
         token = self.run(calls.get_sales_access_token())
         mask_secret(token.token)
@@ -169,7 +175,7 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
     ) -> ProfileAssociation | None:
         """Get the member with whom LinkedIn matched one CRM record, or None without a match.
 
-        Document: api-reference/r_sales_nav_profiles/sales-navigator-profile-associations.
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_profiles/sales-navigator-profile-associations
 
         :param instance_id: of the CRM; for Dynamics the host name of the organisation.
         :param partner: the CRM; ``MS`` for Dynamics.
@@ -204,15 +210,19 @@ class SalesNavigatorHook(SalesNavigatorBaseHook):
     def iter_profile_associations(
         self, keys: Iterable[Mapping[str, str] | ProfileAssociationKey]
     ) -> Iterator[AssociationResult]:
-        """Yield one result for each key, in the order of the keys, while later requests still run."""
+        """Yield one result for each key, in the order of the keys, while later requests still run.
+
+        :param keys: mappings with the arguments of :meth:`get_profile_association`. They may be an iterator.
+        """
         # Read the connection in this thread. The threads that send requests must not read it.
         self.settings  # noqa: B018
         return associate(self.run, keys)
 
     @contextmanager
     def download(self, url: str, credential: Credential | str = Credential.MEMBER) -> Iterator[Download]:
-        """Stream the bytes of one file. Document: analytics-services/exporting-user-activity.
+        """Stream the bytes of one file.
 
+        Document: https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/exporting-user-activity
         The stream decodes and verifies the codings of the transfer. A file that is a gzip or a zip is not
         unpacked.
 
