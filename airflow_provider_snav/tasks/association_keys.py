@@ -134,8 +134,8 @@ def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, Mappi
         if not names.intersection(reader.fieldnames or ()):
             raise SalesNavigatorConfigurationError(
                 # Do not show the first line: without a header, it is about a person.
-                f"The first line of {name} has {len(reader.fieldnames or ())} columns, but no column"
-                f" {' or '.join(sorted(names))}. The file needs instance_id, partner and record_id."
+                f"{name} has no column {' or '.join(sorted(names))}. Its first line has"
+                f" {len(reader.fieldnames or ())} columns. It needs instance_id, partner and record_id."
             )
     for record in reader:
         yield reader.line_num, record

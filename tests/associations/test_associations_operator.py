@@ -350,7 +350,7 @@ def test_a_bad_row_is_named_by_its_line_and_shows_nothing_but_the_key(
 def test_a_first_line_that_is_no_header_is_not_shown(snav_sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "keys.csv").write_text("org.example,MS,1,jo@example.com\n")
     message = refusal(snav_sandbox, (tmp_path / "keys.csv").as_uri())
-    assert "has 4 columns, but no column instanceId or instance_id" in message
+    assert "no column instanceId or instance_id. Its first line has 4 columns." in message
     assert "jo@example.com" not in message
 
 
