@@ -1,6 +1,6 @@
-"""Private parts of libraries that this package needs; no other module of it uses one.
+"""The private parts of libraries that this package needs. No other module uses one.
 
-``tests/test_private.py`` has a canary for each: a test that fails by name when a library moves or renames the
+``tests/test_private.py`` has a canary for each: a test that fails when a library moves or renames the
 part. The bounds of the extras in ``pyproject.toml`` are the versions in which the canaries passed.
 """
 
@@ -19,14 +19,14 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
 
 def is_mapped(task: Any) -> bool:
-    """True for an operator that Airflow's task SDK made from a mapped one, on a worker."""
+    """Return True for an operator that Airflow's task SDK creates from a mapped one, on a worker."""
     return bool(getattr(task, "_BaseOperator__from_mapped", False))
 
 
 def send_each_request_once(session: aiohttp.ClientSession) -> None:
-    """Stop aiohttp from sending a GET again whose connection broke: the core decides how often to try.
+    """Stop aiohttp from sending a broken GET a second time, because only RetryPolicy decides about tries.
 
-    aiohttp has no public option for it; its own test client sets the same attribute.
+    aiohttp has no public option for this. Its own test client sets the same attribute.
     """
     session._retry_connection = False
 
@@ -41,12 +41,12 @@ def s3_request(fs: Any, operation: str, **arguments: Any) -> Awaitable[Any]:
 
 
 def sftp_channel(fs: Any) -> AbstractAsyncContextManager[Any]:
-    """A channel (asyncssh's SFTPClient) of sshfs, in whose own methods a rename replaces no file."""
+    """Return a channel of sshfs (asyncssh's SFTPClient). A rename by sshfs itself replaces no file."""
     channel: AbstractAsyncContextManager[Any] = fs._pool.get()
     return channel
 
 
 def proxy_refusal(error: BaseException) -> str | None:
-    """The HTTP status of a proxy that refused a tunnel. ``http.client`` puts it into the text only."""
+    """Return the HTTP status of a proxy that refused a tunnel. ``http.client`` has it only in this text."""
     refused = _TUNNEL_REFUSED.match(str(error))
     return refused[1] if refused else None

@@ -55,7 +55,7 @@ def listening(redirect_uri: str, state: str) -> Iterator[Callable[[float], str |
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(_PAGE)))
-            # The address holds the code.
+            # The address contains the authorization code.
             self.send_header("Referrer-Policy", "no-referrer")
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
@@ -63,7 +63,7 @@ def listening(redirect_uri: str, state: str) -> Iterator[Callable[[float], str |
             queries.put(asked.query)
 
         def log_message(self, *_: object) -> None:
-            """Log nothing: the request line holds the code."""
+            """Log nothing, because the request line contains the authorization code."""
 
     try:
         server = ThreadingHTTPServer(("127.0.0.1", where.port or 80), Handler)

@@ -1,1 +1,1 @@
-"""What operators, sensors, triggers and transfers share; DAG authors import nothing from here."""
+"""The code that operators, sensors, triggers and transfers share. DAG authors import nothing from here."""

@@ -134,7 +134,7 @@ def landing_extra(
 
 
 def add_asset_event_extra(outlets: Iterable[Any], extra: Mapping[str, Any], context: Context) -> None:
-    """Put ``extra`` into the event of every asset among the outlets; what the author put there stays."""
+    """Add ``extra`` to the event of every asset in ``outlets``. Keys that the author set do not change."""
     for outlet in outlets:
         if isinstance(outlet, Asset | AssetRef):
             event = context["outlet_events"][outlet]
