@@ -483,7 +483,7 @@ def test_a_call_is_on_the_wire_what_the_documents_say(
     body: bytes,
 ) -> None:
     connect(f"{server.origin}/v2")
-    monkeypatch.setattr("airflow_provider_snav.hooks.sales_navigator.now", lambda: _LATE_2023)
+    monkeypatch.setattr("airflow_provider_snav.hooks.base.now", lambda: _LATE_2023)
     server.script(restli({"elements": [], "value": JOB, **JOB, "jobId": 7}, headers={"X-RestLi-Id": "7"}))
     call(method, *arguments)
     (received,) = server.requests
