@@ -450,7 +450,7 @@ def test_a_crm_export_that_begins_later_than_asked_is_warned_about_once_it_is_co
     assert report.warnings == ()
     report.seen(report.export.slices[0], ExportJob(7, "COMPLETED", export_start_at=later), NOW)
     (warning,) = report.warnings
-    assert "from 2026-05-16T12:00:00.000Z, later than the 2026-04-16T12:00:00.000Z asked for" in warning
+    assert "from 2026-05-16T12:00:00.000Z, later than the requested 2026-04-16T12:00:00.000Z" in warning
 
 
 def test_a_timeout_names_the_export_and_what_it_still_waits_for() -> None:
