@@ -24,9 +24,11 @@ def is_mapped(task: Any) -> bool:
 
 
 def send_each_request_once(session: aiohttp.ClientSession) -> None:
-    """Stop aiohttp from sending a broken GET a second time, because only RetryPolicy decides about tries.
+    """Stop aiohttp from sending a GET again after the connection broke. Only RetryPolicy decides about tries.
 
     aiohttp has no public option for this. Its own test client sets the same attribute.
+
+    :param session: the session to change.
     """
     session._retry_connection = False
 
@@ -34,19 +36,29 @@ def send_each_request_once(session: aiohttp.ClientSession) -> None:
 def s3_request(fs: Any, operation: str, **arguments: Any) -> Awaitable[Any]:
     """Send one request of s3fs from its own event loop. The public ``call_s3`` blocks its caller.
 
+    :param fs: a file system of s3fs.
     :param operation: the name of a method of boto3's S3 client.
+    :param arguments: of that method.
     """
     request: Awaitable[Any] = fs._call_s3(operation, **arguments)
     return request
 
 
 def sftp_channel(fs: Any) -> AbstractAsyncContextManager[Any]:
-    """Return a channel of sshfs (asyncssh's SFTPClient). A rename by sshfs itself replaces no file."""
+    """Return a channel of sshfs, an SFTPClient of asyncssh.
+
+    sshfs's public ``mv`` replaces an existing file. This package also needs a rename that does not.
+
+    :param fs: a file system of sshfs.
+    """
     channel: AbstractAsyncContextManager[Any] = fs._pool.get()
     return channel
 
 
 def proxy_refusal(error: BaseException) -> str | None:
-    """Return the HTTP status of a proxy that refused a tunnel. ``http.client`` has it only in this text."""
+    """Return the HTTP status of a proxy that refused a tunnel, as text; None for any other error.
+
+    ``http.client`` gives the status only in the text of its error.
+    """
     refused = _TUNNEL_REFUSED.match(str(error))
     return refused[1] if refused else None

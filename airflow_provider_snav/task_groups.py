@@ -1,4 +1,4 @@
-"""The usual pair of tasks as one task group."""
+"""A task group that exports from Sales Navigator and lands the files."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ def export_and_land(
     export_arguments: Mapping[str, Any] = _NOTHING,
     land_arguments: Mapping[str, Any] = _NOTHING,
     **arguments: Any,
-) -> Any:  # an XComArg, which Airflow's annotations do not foresee
-    """Export from Sales Navigator and land the files: the tasks ``export`` and ``land`` in one group.
+) -> Any:  # an XComArg; Airflow's annotations do not allow that type
+    """Export from Sales Navigator and land the files, with the tasks ``export`` and ``land`` in one group.
 
-    With ``crm_instance`` it is a CRM validation export, else an analytics export. Map it as any task group:
-    ``export_and_land.partial(destination=...).expand(contract=...)``. A mapped argument must be templated.
+    The task ``export`` makes a CRM validation export if ``crm_instance`` is given, otherwise an analytics
+    export. The group can be mapped like any task group, for example
+    ``export_and_land.partial(destination=...).expand(contract=...)``. A mapped argument must be a template
+    field of its operator.
 
-    :param destination: a folder URI; see
+    :param destination: the URI of a folder; see
         :class:`~airflow_provider_snav.transfers.sales_navigator_to_object_storage.SalesNavigatorToObjectStorageOperator`.
-    :param arguments: of the export operator and of the transfer, each by its name. Both tasks get
-        ``snav_conn_id`` and ``watermark``. The landing gets ``outlets``.
+    :param arguments: arguments of the export operator and of the transfer, by name. Both tasks get
+        ``snav_conn_id`` and ``watermark``. The task ``land`` gets ``outlets``.
     :param export_arguments: Airflow's own arguments of the task ``export``, such as ``pool``.
     :param land_arguments: Airflow's own arguments of the task ``land``.
     :returns: the output of ``land``.
-    :raises SalesNavigatorConfigurationError: neither task has such an argument, or one of them is wrong. The
-        DAG file cannot be imported.
+    :raises SalesNavigatorConfigurationError: neither task has an argument of this name, or a value is wrong.
+        Airflow then shows an import error for the DAG file.
     """
     operator: type[BaseOperator] = SalesNavigatorAnalyticsExportOperator
     if "crm_instance" in arguments:
         operator = SalesNavigatorCrmValidationExportOperator
-    # A landing needs a complete export.
+    # The task "land" needs a completed export, so the task "export" must wait.
     of_export = _names(operator) - {"wait_for_completion"}
     of_land = _names(SalesNavigatorToObjectStorageOperator) - {"export", "destination"} | {"outlets"}
     if unknown := sorted(arguments.keys() - of_export - of_land):
@@ -66,7 +68,7 @@ def export_and_land(
 
 
 def _names(operator: type[BaseOperator]) -> set[str]:
-    """The arguments that our own classes of an operator define."""
+    """Return the names of the arguments that this package's own classes of an operator define."""
     own = (kind for kind in operator.__mro__ if kind.__module__.startswith("airflow_provider_snav."))
     methods = (vars(kind)["__init__"] for kind in own if "__init__" in vars(kind))
     parameters = (each for method in methods for each in inspect.signature(method).parameters.values())

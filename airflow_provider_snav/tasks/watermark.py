@@ -1,4 +1,4 @@
-"""Where the next CRM validation export begins, kept in an asset's state (Airflow 3.3 and later)."""
+"""The start of the next CRM validation export, stored in an asset's state (Airflow 3.3 and later)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from airflow_provider_snav.landing.publish import UnconfirmedError
 
 
 def check_watermark(asset: Any, name: str) -> None:
-    """Check that a watermark can be kept in ``asset``.
+    """Check that ``asset`` can hold a watermark.
 
-    :raises SalesNavigatorConfigurationError: it is no asset, or this Airflow keeps no state.
+    :param asset: the value of the argument.
+    :param name: the name of the argument, for the message.
+    :raises SalesNavigatorConfigurationError: it is not an Asset, or this Airflow version has no asset state.
     """
     if not isinstance(asset, Asset):
         raise SalesNavigatorConfigurationError(
@@ -33,15 +35,18 @@ def check_watermark(asset: Any, name: str) -> None:
 class Watermark:
     """The watermark of one CRM instance.
 
-    Two kinds of entries: ``<instance>.landed`` is what the last landed export says comes next, and
-    ``<instance>.run.<run>`` the start a run used, so that its retry or clear exports the same again. Mapped
-    tasks share an asset's state; the instance in the key keeps them apart.
+    The asset's state has two kinds of entries. ``<instance>.landed`` holds the ``nextExportStartAt`` of the
+    last landed export. ``<instance>.run.<run>`` holds the start that a run used, so that the run exports the
+    same data again after a retry or a clear. Mapped tasks share the state of an asset, so each key contains
+    a digest of the CRM instance.
+
+    Document: https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
 
     :param context: of the running task.
     :param asset: an inlet of the exporting task and an outlet of the landing task.
-    :param crm_instance: URN.
-    :raises SalesNavigatorConfigurationError: it is no asset, this Airflow keeps no state, or the asset is not
-        wired.
+    :param crm_instance: the URN of the CRM instance.
+    :raises SalesNavigatorConfigurationError: ``asset`` is not an Asset, this Airflow version has no asset
+        state, or the asset is not an inlet or outlet of the task.
     """
 
     def __init__(self, context: Context, asset: Asset, crm_instance: str) -> None:
@@ -58,11 +63,15 @@ class Watermark:
         self._run_key = f"{instance}.run.{_digest(context['run_id'])}"
 
     def start(self, first: dt.datetime | None) -> dt.datetime:
-        """Where this run begins: as before if it ran before, else where the last landed export left off.
+        """Return the start of this run's export, and store it for a retry or a clear of the run.
 
-        :param first: for the very first run of this instance.
-        :raises SalesNavigatorConfigurationError: nothing landed yet and there is no ``first``.
-        :raises SalesNavigatorError: Airflow failed to read or to write it.
+        A run that has a stored start uses it again. Any other run starts at the ``nextExportStartAt`` of the
+        last landed export.
+
+        :param first: the start that applies if no export of this instance has landed yet.
+        :returns: an aware datetime.
+        :raises SalesNavigatorConfigurationError: no export has landed yet, and ``first`` is None.
+        :raises SalesNavigatorError: the watermark could not be read or written.
         """
         if used := self._get(self._run_key):
             return parse_time(used["export_start_at"], "export_start_at")
@@ -79,14 +88,15 @@ class Watermark:
     def advance(self, start: dt.datetime, following: dt.datetime) -> bool:
         """Record a landed export.
 
-        LinkedIn's word is taken as it is, even ``nextExportStartAt`` equal to the start. Only an export that
-        began before the watermark, such as that of an older run, never moves it back.
+        The watermark becomes LinkedIn's ``nextExportStartAt``, even if that equals the start of the export.
+        There is one exception: an export that began before the watermark, such as one of an older run, never
+        moves it back.
 
-        :param start: where the export began.
-        :param following: its ``nextExportStartAt``.
-        :returns: whether the watermark now is ``following``.
+        :param start: the start of the export, an aware datetime.
+        :param following: the export's ``nextExportStartAt``, an aware datetime.
+        :returns: True if the watermark is now ``following``; False if it stays.
         :raises UnconfirmedError: it is unknown whether the watermark moved.
-        :raises SalesNavigatorError: Airflow failed to read or to write it, and it did not move.
+        :raises SalesNavigatorError: the watermark could not be read or written, and it did not move.
         """
         if last := self._get(self._landed_key):
             reached = parse_time(last["next_export_start_at"], "next_export_start_at")
@@ -100,7 +110,7 @@ class Watermark:
         return True
 
     def _make_sure(self, before: Any, after: dict[str, str], error: SalesNavigatorError) -> None:
-        """Read what was written: if only the answer was lost, the watermark has moved."""
+        """Read the watermark again. If only the answer was lost, the watermark has moved."""
         found, is_read = None, False
         with suppress(SalesNavigatorError):
             found, is_read = self._get(self._landed_key), True
@@ -125,5 +135,5 @@ class Watermark:
 
 
 def _digest(text: str) -> str:
-    # State keys travel in URLs: a URN's parentheses and a run id's plus sign had better not.
+    # Airflow puts state keys into URLs. A digest has no parentheses (as in URNs) and no plus (as in run ids).
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""From Sales Navigator to any storage Airflow knows."""
+"""The transfer from Sales Navigator to any storage that Airflow can write to."""
 
 from __future__ import annotations
 
@@ -44,48 +44,56 @@ if TYPE_CHECKING:
 
 
 class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
-    """Lands a completed export as CSV or Parquet files: all of them whole and verified, or none.
+    """Lands a completed export as CSV or Parquet files. Either all files land complete, or no file lands.
 
-    Files are streamed in constant memory, their records, bytes and SHA-256 counted on the way, compared with
-    LinkedIn's ``rowCount``, and published only when every file of the export is complete. Document: Exporting
-    User Activity, "Download the Export".
+    The task streams the files in constant memory. It counts records and bytes, computes the SHA-256, and
+    compares the number of records with LinkedIn's ``rowCount``. It publishes the files only when every file
+    of the export is complete. Documents:
+    https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/exporting-user-activity
+    https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
 
-    The event of every asset in ``outlets`` says in its ``extra`` what landed: ``kind``, ``export_type``,
-    ``contract`` or ``crm_instance``, ``folder``, ``start_at``, ``end_at``, ``rows``, ``bytes``,
-    ``file_count``, ``next_export_start_at`` (of CRM validation: where LinkedIn would begin the next), and
-    ``files``, the first 64 of the entries returned. What you set yourself stays.
+    The task adds an ``extra`` to the event of every asset in ``outlets``. Keys that you set yourself stay.
 
-    :param export: the output of an export operator or sensor.
-    :param destination: a folder, ``s3://conn_id@bucket/folder/``, ``gs://``, ``abfs://``, ``sftp://``,
-        ``file:///folder`` or any other scheme whose provider is installed.
-    :param filename: a name of your own; of several files each gets a ``.part-0001`` of its own. The default
-        carries type, contract and window, so that exports sharing a folder never share a file. One of your
-        own does not: mapped tasks, or runs, that share it and the folder silently replace each other's files,
-        so put into it what tells them apart, such as ``{{ ti.map_index }}`` or ``{{ ds }}``.
-    :param if_exists: ``overwrite`` leaves exactly the files of this run; ``fail`` refuses before downloading,
-        and again before publishing, where the store decides if it can.
-    :param if_no_file: ``fail``: a completed job without a file is an error. ``skip``: it is an export without
-        rows. Then nothing lands, files of earlier runs stay, and a watermark moves on. An analytics job with
-        a ``rowCount`` of 0 and no file is always an export without rows.
-    :param format: ``csv``, byte for byte as exported, or ``parquet`` (which needs the extra of that name):
-        one Parquet file for each CSV file, compressed inside. An empty field is null.
-    :param typed: for Parquet. The documented columns (:mod:`airflow_provider_snav.api.schemas`) have their
-        types: whole numbers are int64, times are timestamps in UTC. All other columns are text. With False,
-        every column is text.
-    :param drop_columns: names of columns that are left out.
-    :param hash_columns: names of columns whose values are replaced by their HMAC-SHA256 in hexadecimal
+    - ``kind``, ``export_type`` and ``contract`` or ``crm_instance`` describe the export.
+    - ``folder`` is the URI of the destination. ``start_at`` and ``end_at`` are those of the whole export.
+    - ``rows``, ``bytes`` and ``file_count`` are the totals of all files.
+    - ``files`` has the first 64 of the entries that :meth:`execute` returns.
+    - ``next_export_start_at`` is LinkedIn's ``nextExportStartAt`` of a CRM validation export.
+
+    :param export: the output of an export operator or sensor: an Export as JSON.
+    :param destination: the URI of a folder, such as ``s3://conn_id@bucket/folder/``, ``gs://``, ``abfs://``,
+        ``sftp://``, ``file:///folder`` or any other scheme whose provider is installed; or an absolute path.
+    :param filename: text that replaces the default file name. If there are several files, each name also gets
+        a number, such as ``.part-0001``. The default name has the type, the contract and the window, so two
+        exports in one folder never use the same name. With your own name, mapped tasks or runs with the same
+        folder silently replace each other's files. Put ``{{ ti.map_index }}`` or ``{{ ds }}`` into the name.
+    :param if_exists: ``overwrite`` replaces the files of earlier runs and removes those that this run did not
+        replace. ``fail`` refuses to land if such files exist. The task checks this before it downloads and
+        again when it publishes.
+    :param if_no_file: with ``fail``, a completed job without a file is an error. With ``skip``, it is an
+        export without rows: nothing lands, files of earlier runs stay, and the watermark moves. An analytics
+        job with a ``rowCount`` of 0 and no file is always an export without rows.
+    :param format: ``csv`` keeps the bytes that LinkedIn exported. ``parquet`` makes one Parquet file from
+        each CSV file, compressed with zstd; an empty field is null. It needs the extra ``parquet``.
+    :param typed: applies to Parquet. With True, the documented columns
+        (:mod:`airflow_provider_snav.api.schemas`) have their types: whole numbers are int64, and times are
+        timestamps in UTC, in milliseconds. All other columns are text. With False, every column is text.
+    :param drop_columns: a list of names of columns. Their values do not land.
+    :param hash_columns: a list of names of columns. Each value is replaced by its HMAC-SHA256 in hexadecimal
         digits. An empty field stays empty.
-    :param hash_key_conn_id: the connection whose password is the key of the hashes. With the same key, a
-        value has the same hash in every run.
-    :param ignore_missing_columns: True if a file may lack a column that is to be dropped or hashed.
-    :param compression: of CSV files: None, ``gzip`` or ``zstd`` (which needs the extra of that name).
-    :param verify: False lowers a wrong row count to a warning; a stream cut short always fails.
-    :param manifest: write ``<base name>.manifest.json`` last, for readers that need all files or none.
-    :param max_parallel: files downloaded side by side.
-    :param watermark: the asset the CRM validation export has too; moved once all files are published.
-        It is an outlet, and its events say what landed like those of any other.
-    :param object_storage_conn_id: the storage's connection, when the destination does not name it.
-    :param snav_conn_id: a connection of type ``snav``.
+    :param hash_key_conn_id: the id of the connection whose password is the key of the HMAC. With the same
+        key, a value has the same hash in every run. ``hash_columns`` needs it.
+    :param ignore_missing_columns: True if a file may lack a column of ``drop_columns`` or ``hash_columns``.
+    :param compression: None, ``gzip`` or ``zstd``. It applies to CSV files. ``zstd`` needs the extra
+        ``zstd``.
+    :param verify: with False, a wrong number of rows is only a warning. An incomplete download always fails.
+    :param manifest: with True, the task writes ``<base name>.manifest.json`` after all other files. A reader
+        that waits for the manifest sees all files of the export.
+    :param max_parallel: the number of files to download at the same time, at least 1.
+    :param watermark: the asset that the CRM validation export also has, on Airflow 3.3 or later. The task
+        moves its watermark after it has published all files. The asset becomes an outlet of the task.
+    :param object_storage_conn_id: the id of the storage's connection, if ``destination`` does not name it.
+    :param snav_conn_id: the id of a connection of type ``snav``.
     """
 
     template_fields: Sequence[str] = (
@@ -164,9 +172,9 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         check_when_read(self)
 
     def check_arguments(self) -> None:
-        """Refuse an argument that is wrong, unless it is a template yet.
+        """Check every argument that is not a template.
 
-        :raises SalesNavigatorConfigurationError: says how to write it.
+        :raises SalesNavigatorConfigurationError: an argument is wrong. The message says how to correct it.
         """
         check_arguments(self, self.argument_checks)
         check_format(self.format, self.compression)
@@ -177,10 +185,16 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Land the export.
 
-        :returns: one entry a file: ``uri``, ``rows``, ``bytes``, ``sha256``, ``columns``, ``job_id``,
-            ``start_at``, ``end_at``, ``has_header``; for Parquet and where columns are dropped or hashed also
-            ``source_sha256`` of the CSV as exported, ``untyped_columns``, ``dropped_columns`` and
-            ``hashed_columns``; none if the export has no file.
+        :param context: of the running task.
+        :returns: one entry for each file, in the order of time. The list is empty if the export has no file.
+            Each entry has ``uri``, ``rows``, ``bytes`` and ``sha256`` of the file on the store, ``columns``
+            (names), ``job_id``, ``start_at`` and ``end_at`` (ISO 8601, UTC) and ``has_header``. With
+            ``format="parquet"``, ``drop_columns`` or ``hash_columns``, an entry also has ``source_sha256`` of
+            the exported CSV. It then has ``untyped_columns`` (Parquet only), ``dropped_columns`` and
+            ``hashed_columns`` where they apply.
+        :raises SalesNavigatorError: the export did not land, and a retry may succeed. The message says if
+            files were published, and what a retry will do.
+        :raises AirflowFailException: the export did not land, and a retry would fail in the same way.
         """
         from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
         from airflow_provider_snav.landing.land import Landing
@@ -208,7 +222,10 @@ class SalesNavigatorToObjectStorageOperator(Stoppable, BaseOperator):
         return [file.to_json() for file in files]
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """The exported data, and the folder if files landed in it; OpenLineage asks after a failure too."""
+        """Return the exported data as input, and the folder as output if files landed in it.
+
+        Airflow's OpenLineage provider also calls this method after a failure.
+        """
         export = Export.from_json(self.export)
         outputs = [landed_data(export, *self._landed)] if self._landed and self._landed[1] else []
         return facets([exported_data(export)], outputs)
