@@ -267,10 +267,11 @@ class Run:
         assert "LocalExecutor" in " ".join(worker.cmdline()), worker
         kill_tree(worker.pid)
 
-    def pods(self, task_id: str) -> list[dict[str, Any]]:
-        """What is known of the pods of a task that have ended, in their order."""
-        pods = sorted((self.deployment.root / "pods" / self.run_id).glob(f"{task_id}-*/ended.json"))
-        return [json.loads(each.read_text()) for each in pods]
+    def ended_pods(self) -> list[dict[str, Any]]:
+        """What is known of the pods of this run, once all of them have ended; nothing until then."""
+        pods = list((self.deployment.root / "pods" / self.run_id).iterdir())
+        ended = [pod / "ended.json" for pod in pods if (pod / "ended.json").exists()]
+        return [json.loads(each.read_text()) for each in ended] if len(ended) == len(pods) else []
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         return self.deployment.call(method, f"dags/{self.dag_id}/dagRuns/{self.run_id}/{path}", body)

@@ -6,10 +6,9 @@ import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
-from harness import POD_BYTES, Deployment, Run
+from harness import POD_BYTES, Deployment
 from landing_stores import BUCKET
 from linkedin import LinkedIn, s3_lake
 from local_airflow import wait_for
@@ -65,14 +64,8 @@ def test_an_export_and_its_landing_on_s3_fit_into_pods(
     assert (landed["bytes"], landed["sha256"]) == (exported.size, digest.hexdigest())
     key = landed["uri"].removeprefix(f"s3://{BUCKET}/")
     assert lake.client.head_object(Bucket=BUCKET, Key=key)["ContentLength"] == exported.size
-    pods = wait_for("the pods to end", lambda: ended_pods(run))
+    pods = wait_for("the pods to end", run.ended_pods)
     print(f"\nPods that exported and landed {size // MIB} MiB: {pods}")
     # A cgroup, where there are any, has killed a pod that took more: its exit code would say so.
     assert {pod["exit_code"] for pod in pods} == {0}
     assert max(pod["measured"] for pod in pods) <= POD_BYTES
-
-
-def ended_pods(run: Run) -> list[dict[str, Any]]:
-    """All three, once they have ended: one submitted, one took over from the trigger, one landed."""
-    pods = [*run.pods("export"), *run.pods("land")]
-    return pods if len(pods) == 3 else []
