@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, on any store; nothing here is about LinkedIn."""
+"""Files on any store. A file becomes visible complete, or not at all. Nothing here is about LinkedIn."""

@@ -1,4 +1,4 @@
-"""Writing to a local disk, so that little is left to wait for when the file has to outlive a power cut."""
+"""Writing to a local disk early, so that the final ``fsync`` takes little time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _WRITEBACK_BYTES: Final = 8 * 1024 * 1024
 
 
 class DiskFile:
-    """A new file that the disk stores while more of it is written.
+    """A new file whose bytes go to the disk while more bytes are written.
 
-    Linux by itself begins up to half a minute later, so that ``fsync`` would have to wait for the whole file.
+    Without this, Linux may start up to 30 seconds later. ``fsync`` would then wait for the whole file.
 
-    :param file: opened for writing.
+    :param file: a file that is open for writing in binary mode.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -28,11 +28,11 @@ class DiskFile:
         length = self._written - self._started
         if length >= _WRITEBACK_BYTES:
             if hasattr(os, "posix_fadvise"):
-                with suppress(OSError):  # this is only advice
-                    # Linux starts to store these bytes. It drops from its memory only those stored already.
+                with suppress(OSError):  # the call only makes the final fsync faster
+                    # Linux starts to write these bytes to the disk. It frees only memory it has written.
                     os.posix_fadvise(self._file.fileno(), self._started, length, os.POSIX_FADV_DONTNEED)
             self._started = self._written
 
     def close(self) -> None:
-        """Hand the last bytes to the system."""
+        """Close the file. Python passes the last bytes to the operating system."""
         self._file.close()

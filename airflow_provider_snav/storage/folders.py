@@ -1,6 +1,7 @@
-"""What lies in a folder: listed by the beginning of its name, looked at, and removed if it is still the same.
+"""Folders of any store: list files by the start of their names, look at a file, and remove it if unchanged.
 
-A file is known by its version, which the store changes with every write, and never by its name or size alone:
+The version identifies a file, because the store changes it with every write. The name or the size alone does
+not identify a file.
 
 ======================  ==============================================  ===============================
 protocols               version                                         listed by
@@ -40,26 +41,26 @@ SSH_PROTOCOLS = ("sftp", "ssh")
 OBJECT_PROTOCOLS = (*S3_PROTOCOLS, *AZURE_PROTOCOLS, *GOOGLE_PROTOCOLS)
 
 ATTEMPT = "snavattempt"
-"""The key of an object's metadata that names the attempt that wrote it; every store takes such a key."""
+"""The metadata key of an object for the attempt that wrote it. Every object store accepts this key."""
 
 _LOCK_SECONDS = 5.0
-"""How long to wait for the lock."""
+"""The longest wait for the lock, in seconds."""
 
-# Network file systems have no fsync of a folder; another may not let the folder be read.
+# Network file systems do not support fsync of a folder. Other folders may not be readable.
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
 
 _TIMES = ("mtime", "created", "LastModified", "modificationTime", "modify")
-"""What file systems call the time of the last write; the last two are those of WebHDFS and FTP."""
+"""Keys that file systems use for the time of the last write. The last two are of WebHDFS and FTP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """One file as its store describes it.
 
-    :param version: another one after every write.
-    :param size: bytes.
-    :param written_at: seconds since the epoch, None where the store does not say.
-    :param attempt: the attempt that wrote it, where the store keeps metadata. Listings leave it out.
+    :param version: a value that every write changes.
+    :param size: in bytes.
+    :param written_at: in seconds since the epoch; None if the store does not give it.
+    :param attempt: the attempt that wrote the file, if the store keeps metadata. Some listings omit it.
     """
 
     version: Any
@@ -69,7 +70,7 @@ class Stored:
 
 
 def folder_of(path: ObjectStoragePath) -> Folder:
-    """The folder at a path, as its kind of store knows it."""
+    """Return the folder at ``path``, as the class for its kind of store."""
     kinds = {
         S3_PROTOCOLS: S3Folder,
         AZURE_PROTOCOLS: AzureFolder,
@@ -81,14 +82,18 @@ def folder_of(path: ObjectStoragePath) -> Folder:
 
 
 class Folder:
-    """A folder of any store, seen through fsspec."""
+    """A folder of any store that fsspec can read. Subclasses use the store's own requests.
+
+    :param fs: an fsspec file system.
+    :param path: of the folder, without the protocol.
+    """
 
     def __init__(self, fs: Any, path: str) -> None:
         self._fs = fs
         self._path = path.rstrip("/")
 
     def listed(self, *prefixes: str) -> dict[str, Stored]:
-        """Every file whose name begins so; empty if there is no such folder."""
+        """Return files whose names start with a prefix, by name; none if there is no such folder."""
         self._fs.invalidate_cache()
         try:
             entries = self._fs.ls(self._path, detail=True)
@@ -99,7 +104,7 @@ class Folder:
         return {name: self._stored(entry) for name, entry in named if name.startswith(prefixes)}
 
     def look(self, name: str) -> Stored | None:
-        """The file of this name, as it is now; None for a folder of this name."""
+        """Return the file of this name as it is now; None if there is no file, or a folder has the name."""
         self._fs.invalidate_cache(self._path)
         try:
             entry = self._fs.info(f"{self._path}/{name}")
@@ -108,9 +113,11 @@ class Folder:
         return None if entry.get("type") == "directory" else self._stored(entry)
 
     def remove(self, name: str, seen: Stored) -> bool:
-        """Remove a file if it is still the one that was seen.
+        """Remove a file if it still has the version that was seen.
 
-        :returns: False if another one lies there now. One that is gone already has been removed.
+        :param name: of the file.
+        :param seen: the file as it was found before.
+        :returns: False if another version is there now. A file that is already gone counts as removed.
         """
         found = self.look(name)
         if found is None:
@@ -122,14 +129,14 @@ class Folder:
         return True
 
     def sync(self, name: str = "") -> None:
-        """Have a disk keep a file, or without a name the folder's names, through a power cut."""
+        """Make a file on a disk survive a power cut; without a name, make the folder's entries survive it."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other landings of this machine out of the folder meanwhile.
+        """Hold a lock that keeps other landings on this machine out of the folder.
 
-        If locks are missing or the wait ends, the landing continues without the lock. Conditional requests
-        and checks protect against other machines.
+        If locks do not work here, or the wait ends, the landing continues without the lock. Conditional
+        requests and checks protect against landings on other machines.
         """
         with ExitStack() as held:
             with suppress(OSError):
@@ -141,7 +148,7 @@ class Folder:
             yield
 
     def _lock(self) -> int:
-        # A few files for all folders, so that the machine's folder for temporary files does not fill up.
+        # All folders share 64 lock files, so the machine's folder for temporary files does not fill up.
         number = zlib.crc32(self._path.encode(errors="replace")) % 64
         file = Path(tempfile.gettempdir(), f"airflow-provider-snav-{os.getuid()}-{number:02}.lock")
         return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -167,7 +174,7 @@ class LocalFolder(Folder):
     """A folder of the worker's disk."""
 
     def listed(self, *prefixes: str) -> dict[str, Stored]:
-        """See :meth:`Folder.listed`; only files with such a name are looked at."""
+        """See :meth:`Folder.listed`. It reads the status only of files whose names match."""
         found = {}
         with suppress(FileNotFoundError), os.scandir(self._path) as entries:
             for entry in entries:
@@ -185,7 +192,7 @@ class LocalFolder(Folder):
         return None if stat.S_ISDIR(status.st_mode) else self._stat(status)
 
     def sync(self, name: str = "") -> None:
-        """See :meth:`Folder.sync`; nothing where the file system cannot."""
+        """See :meth:`Folder.sync`. It does nothing if the file system does not support it."""
         try:
             descriptor = os.open(Path(self._path, name), os.O_RDONLY)
             try:
@@ -209,10 +216,10 @@ class LocalFolder(Folder):
 
 
 class S3Folder(Folder):
-    """A prefix of a bucket at S3 or a store that speaks like it."""
+    """A prefix of a bucket at S3, or at a store with the same API."""
 
     def listed(self, *prefixes: str) -> dict[str, Stored]:
-        """See :meth:`Folder.listed`. There are no hidden siblings here: the first prefix says all."""
+        """See :meth:`Folder.listed`. Only the first prefix counts, because S3 has no hidden siblings."""
         bucket, prefix = self._split(prefixes[0])
         start = prefix.removesuffix(prefixes[0])
         request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/"}
@@ -246,7 +253,8 @@ class S3Folder(Folder):
 
     @staticmethod
     def _described(entry: dict[str, Any], size: int) -> Stored:
-        # Two files of the same bytes have one ETag; a HEAD has no fraction of a second.
+        # Two files with the same bytes have the same ETag, so the time is part of the version. The answer to
+        # HEAD has whole seconds only.
         written = int(entry["LastModified"].timestamp())
         return Stored((entry["ETag"], written), size, written, entry.get("Metadata", {}).get(ATTEMPT))
 
@@ -294,7 +302,7 @@ class AzureFolder(Folder):
     @staticmethod
     def _described(blob: Any) -> Stored:
         attempt = (blob.metadata or {}).get(ATTEMPT)
-        # Listings give it without the quotes.
+        # Listings give the ETag without quotes, other answers with quotes.
         return Stored(f'"{blob.etag.strip(chr(34))}"', blob.size, blob.last_modified.timestamp(), attempt)
 
 
@@ -336,24 +344,28 @@ class GoogleFolder(Folder):
 
 
 def awaited(fs: Any, request: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine on the event loop of an asynchronous file system, and return its result."""
+    """Run a coroutine on the event loop of an asynchronous file system, and return its result.
+
+    :param fs: an asynchronous fsspec file system.
+    :param request: the coroutine. Its errors are raised here.
+    """
     return asyncio.run_coroutine_threadsafe(request, fs.loop).result()
 
 
 def _seconds(written: dt.datetime | float | str | None) -> float | None:
-    """A time as file systems describe it, in seconds since the epoch; None if it cannot be read."""
-    if isinstance(written, str):  # FTP: 20260102030405, in UTC, where the server knows MLSD
+    """Return a file system's time in seconds since the epoch; None if its form is unknown."""
+    if isinstance(written, str):  # FTP, if the server has MLSD: 20260102030405, in UTC
         with suppress(ValueError):
             return dt.datetime.strptime(f"{written[:14]}+0000", "%Y%m%d%H%M%S%z").timestamp()
         return None
     if isinstance(written, dt.datetime):
         return written.timestamp()
-    # WebHDFS counts milliseconds. As seconds, this bound is the year 5138.
+    # WebHDFS gives milliseconds. In seconds, 1e11 would be in the year 5138.
     return written / 1000 if written and written > 1e11 else written
 
 
 def _flock(lock: int) -> bool:
-    # Here, not above: only workers lock, and Windows, where one may read this module, has no fcntl.
+    # Imported here because Windows has no fcntl. Only workers lock, and this module must import on Windows.
     import fcntl
 
     try:
@@ -364,5 +376,5 @@ def _flock(lock: int) -> bool:
 
 
 def is_unsupported(error: OSError) -> bool:
-    """Whether a store that speaks like S3 does not know conditional requests."""
+    """Return True for the error of an S3-compatible store that does not support conditional requests."""
     return error.errno == errno.ENOSYS

@@ -1,7 +1,8 @@
-"""Uploads in numbered blocks, which the store shows to no one until one request makes a file of them.
+"""Uploads in numbered blocks. The blocks stay invisible until one request makes a file of them.
 
-S3 calls it a multipart upload, Azure a block list. Both are asked through the client their fsspec file system
-is made of: s3fs's own file holds three blocks and more, adlfs's cannot leave an upload uncommitted.
+S3 calls this a multipart upload, Azure a block list. This module uses the clients inside s3fs and adlfs, not
+their file objects. A file of s3fs keeps three or more blocks in memory. A file of adlfs cannot leave an
+upload uncommitted.
 """
 
 from __future__ import annotations
@@ -17,24 +18,25 @@ from airflow_provider_snav._private import s3_request
 from airflow_provider_snav.storage.folders import ATTEMPT, Stored, awaited, is_unsupported
 
 BLOCK_BYTES = 5 * 1024 * 1024
-"""How much is sent at once, in bytes: the least S3 takes, whose 10,000 parts then make 48 GiB."""
+"""The size of a block in bytes. S3 allows no smaller part, and 10,000 parts: a file has at most 48 GiB."""
 
 ANYTHING: Final = Stored(version=None, size=0)
-"""What a file may replace: whatever lies there."""
+"""A value for ``replaces``: the new file may replace any file."""
 
-# How many blocks all uploads of the process together may have on their way while they fill the next ones. A
-# third is no faster; many uploads side by side keep the network busy without, and memory stays small.
+# All uploads of the process together may send this many blocks in the background while they fill the next
+# ones. A third block makes one upload no faster. Several parallel uploads keep the network busy without it.
+# The limit keeps memory small.
 _AHEAD = threading.Semaphore(2)
 
 
 class BlockUpload(ABC):
-    """One file on its way, of which memory holds one block to three, and nothing once it is closed.
+    """One file that is being uploaded. Memory holds one to three blocks, and none after :meth:`close`.
 
     :param fs: an asynchronous fsspec file system.
-    :param path: where the file is to lie.
-    :param attempt: is kept with the file, and tells it from those of others.
+    :param path: the path of the new file, without the protocol.
+    :param attempt: stored in the file's metadata. It identifies the try that wrote the file.
 
-    ``version`` is what the store calls the file once it is committed: its ETag.
+    ``version`` is the ETag of the file after :meth:`commit`, and None before.
     """
 
     def __init__(self, fs: Any, path: str, attempt: str) -> None:
@@ -52,7 +54,7 @@ class BlockUpload(ABC):
         """Append ``data``."""
         rest = memoryview(data)
         while rest:
-            # Made in one piece: growing, it would leave holes in the heap as large as itself.
+            # The block gets its full size at once. A growing block would leave large holes in the heap.
             self._block = self._block or bytearray(BLOCK_BYTES)
             piece = rest[: BLOCK_BYTES - self._filled]
             end = self._filled + len(piece)
@@ -63,7 +65,7 @@ class BlockUpload(ABC):
                 self._send()
 
     def close(self) -> None:
-        """Send what is left, and wait until all of it has arrived."""
+        """Send the rest, and wait until the store has received all blocks."""
         if self._filled:
             self._send()
         while self._sending:
@@ -72,7 +74,11 @@ class BlockUpload(ABC):
 
     @abstractmethod
     def commit(self, replaces: Stored | None) -> None:
-        """Make the file visible, if only what it replaces lies there: a file that was seen, or None."""
+        """Make the file visible.
+
+        :param replaces: the only file that the new file may replace; None if there must be no file;
+            ``ANYTHING`` to replace any file. The store refuses the request if another file is there.
+        """
 
     def discard(self) -> None:
         """Abort the upload after its running requests have ended."""
@@ -81,13 +87,13 @@ class BlockUpload(ABC):
 
     @abstractmethod
     async def _put(self, number: int, block: bytearray) -> Any:
-        """Send one block; return what ``commit`` is to name it by."""
+        """Send one block. Return the value that identifies it in ``commit``."""
 
     def _send(self) -> None:
         block, self._block = self._block, bytearray()
         del block[self._filled :]
         self._filled = 0
-        # Kept until the upload ends.
+        # The upload keeps this place until it ends.
         self._ahead += _AHEAD.acquire(blocking=False)
         number = len(self._sent) + len(self._sending)
         self._sending.append(asyncio.run_coroutine_threadsafe(self._put(number, block), self._fs.loop))
@@ -97,7 +103,8 @@ class BlockUpload(ABC):
 
     def _arrive(self) -> None:
         self._sent.append(self._sending[0].result())
-        # Only now: one that failed fails all that follows, and one still on its way is awaited again.
+        # Removed only after success. A failed block makes every later call fail, and a block whose wait was
+        # interrupted is awaited again.
         self._sending.popleft()
 
     def _give_way(self) -> None:
@@ -107,7 +114,7 @@ class BlockUpload(ABC):
 
 
 class S3Upload(BlockUpload):
-    """A multipart upload. One that is abandoned stays until a lifecycle rule of the bucket aborts it."""
+    """A multipart upload. An abandoned upload stays until a lifecycle rule of the bucket aborts it."""
 
     def __init__(self, fs: Any, path: str, attempt: str) -> None:
         super().__init__(fs, path, attempt)
@@ -116,13 +123,16 @@ class S3Upload(BlockUpload):
         self._upload = target | {"UploadId": upload["UploadId"]}
 
     def close(self) -> None:
-        """See :meth:`BlockUpload.close`; an empty file is one empty part."""
+        """See :meth:`BlockUpload.close`. An empty file has one empty part."""
         if not (self._filled or self._sending or self._sent):
             self._send()
         super().close()
 
     def commit(self, replaces: Stored | None) -> None:
-        """See :meth:`BlockUpload.commit`. Without conditional requests, the caller's look must do."""
+        """See :meth:`BlockUpload.commit`.
+
+        If the store does not support conditional requests, only the caller's check protects another file.
+        """
         if replaces is ANYTHING:
             self._complete()
             return
@@ -148,15 +158,15 @@ class S3Upload(BlockUpload):
 
     async def _put(self, number: int, block: bytearray) -> Any:
         part = {"PartNumber": number + 1}
-        # Not bytes: botocore makes a stream of those, which is read in a thread and held once more.
+        # Not bytes: botocore would read bytes through a stream, in a thread, and hold the data twice.
         answer = await s3_request(self._fs, "upload_part", **self._upload, **part, Body=block)
-        # Where the file system was told to ask for checksums, they must be repeated.
+        # If the file system is configured to use checksums, the commit must repeat them.
         checksum = f"Checksum{self._fs.s3_additional_kwargs.get('ChecksumAlgorithm')}"
         return part | {name: answer[name] for name in ("ETag", checksum) if name in answer}
 
 
 class AzureUpload(BlockUpload):
-    """A block list. Blocks that no list names go by themselves: after a week, or when the blob is written."""
+    """A block list. Azure deletes blocks that no list names after a week, or when the blob is written."""
 
     def __init__(self, fs: Any, path: str, attempt: str) -> None:
         super().__init__(fs, path, attempt)
@@ -177,7 +187,7 @@ class AzureUpload(BlockUpload):
     async def _put(self, number: int, block: bytearray) -> Any:
         from azure.storage.blob import BlobBlock
 
-        # All the blocks of a blob must have names of one length, whoever sent them: adlfs's have 32 letters.
+        # All blocks of a blob must have names of the same length. The block names of adlfs have 32 letters.
         name = f"{self._attempt}-{number:05}".rjust(32, "-")
         await self._blob.stage_block(name, block, length=len(block))
         return BlobBlock(name)

@@ -1,4 +1,4 @@
-"""Places in a storage as DAG authors write them, refused before anything is asked of LinkedIn."""
+"""Checks of the storage URIs that DAG authors write. They run before any request to LinkedIn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_snav.api.errors import (
 from airflow_provider_snav.storage.folders import LOCAL_PROTOCOLS, OBJECT_PROTOCOLS
 from airflow_provider_snav.storage.readers import unreadable
 
-# Airflow would take anything else, such as an empty variable, for a place below the worker's current folder.
+# Airflow would read any other text, such as an empty variable, as a path below the worker's current folder.
 _PLACE = re.compile(r"/.*|(file|local)://([^/@]*@)?/.*|(?!(file|local):)[\w.+-]+://.+", re.DOTALL)
 _START = re.compile(r"^[\w.+-]+://([^/@]*@)?")
 _ON_DISK = re.compile(r"(?:(file|local)://)?/")
@@ -26,15 +26,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 def storage_path(
     uri: Any, name: str, conn_id: str | None = None, *, written: bool = True
 ) -> ObjectStoragePath:
-    """Read a URI or an absolute path, and resolve its connection here, not in the middle of the work.
+    """Return the storage path of a URI or an absolute path. Resolve its connection before the work begins.
 
     A ``file:`` URI may be percent-encoded, as ``Path.as_uri()`` writes it.
 
-    :param name: the argument, for the message.
-    :param conn_id: the storage's connection, when the URI does not name it.
-    :param written: a place to write to; its name must then be one every reader finds it by.
-    :raises SalesNavigatorConfigurationError: it is no such text, it has a name under which nothing would be
-        found, nothing installed reads its scheme, or its connection does not exist.
+    :param uri: text, a ``pathlib`` path or an ``ObjectStoragePath``.
+    :param name: the name of the argument, for the message.
+    :param conn_id: the id of the storage's connection, if the URI does not name it.
+    :param written: True for a place to write to. Every reader must then be able to find it by this name.
+    :raises SalesNavigatorConfigurationError: ``uri`` is neither a URI nor an absolute path, readers would not
+        find files by this name, no installed package reads the scheme, or the connection does not exist.
     :raises SalesNavigatorDestinationError: the storage could not be reached.
     """
     check_place(uri, name, conn_id, written=written)
@@ -44,15 +45,15 @@ def storage_path(
     if not conn_id and (disk := _ON_DISK.match(text)):
         attach_local_disk(disk[1] or "file")
     try:
-        # Airflow 2.11.0 takes an explicit None for the connection's id, whatever the URI names.
+        # Airflow 2.11.0 uses an explicit conn_id=None instead of the connection id in the URI.
         path = ObjectStoragePath(text, **({"conn_id": conn_id} if conn_id else {}))
-        path.fs  # noqa: B018  # resolves the connection
+        path.fs  # noqa: B018  # the property resolves the connection
     except (ValueError, ImportError, AirflowNotFoundException) as error:
         raise SalesNavigatorConfigurationError(
             f"{name}={_without_user(text)!r} cannot be used: {error}. Give a URI such as"
             " 's3://conn_id@bucket/folder/' whose connection exists, and install the storage's provider"
             " (extras s3, gcs, azure, sftp).",
-            # That is what Airflow says, too, when it could not look the connection up.
+            # Airflow raises the same error when the look-up of the connection failed.
             retryable=isinstance(error, AirflowNotFoundException),
         ) from error
     except Exception as error:
@@ -63,11 +64,12 @@ def storage_path(
 
 
 def check_place(uri: Any, name: str, conn_id: str | None = None, *, written: bool = True) -> None:
-    """Check what the text alone shows, without looking at a storage or a connection.
+    """Check the text of a URI, without a request to a storage and without reading a connection.
 
-    :param written: as for :func:`storage_path`.
-    :raises SalesNavigatorConfigurationError: it is no URI or absolute path, it has a name under which nothing
-        would be found, or nothing installed reads its scheme.
+    The parameters are those of :func:`storage_path`.
+
+    :raises SalesNavigatorConfigurationError: ``uri`` is neither a URI nor an absolute path, readers would not
+        find files by this name, or no installed package reads the scheme.
     """
     text = str(uri) if isinstance(uri, str | PurePath | ObjectStoragePath) else ""
     if not _PLACE.fullmatch(text):
@@ -83,9 +85,11 @@ def check_place(uri: Any, name: str, conn_id: str | None = None, *, written: boo
 
 
 def check_object(uri: Any, name: str) -> None:
-    """Check the URI of an object to write; see :func:`check_place`.
+    """Check the URI of an object to write.
 
-    :raises SalesNavigatorConfigurationError: it is a folder, too.
+    :param uri: text, a ``pathlib`` path or an ``ObjectStoragePath``.
+    :param name: the name of the argument, for the message.
+    :raises SalesNavigatorConfigurationError: see :func:`check_place`; or the URI is that of a folder.
     """
     check_place(uri, name)
     if str(uri).endswith("/") or "/" not in _START.sub("", str(uri)):
@@ -104,7 +108,7 @@ def _check_names(text: str, name: str) -> None:
 
 
 def _decoded(uri: str) -> str:
-    """A ``file:`` URI without percent-encoding; a name that really holds ``%20`` stays if it exists."""
+    """Decode a percent-encoded ``file:`` URI. An existing file name that contains ``%20`` stays as it is."""
     path = _START.sub("", uri)
     if "%" not in path or not uri.startswith("file:"):
         return uri
@@ -112,13 +116,13 @@ def _decoded(uri: str) -> str:
     place = first
     for segment in segments:
         decoded = os.fsdecode(unquote_to_bytes(segment))
-        exists = os.path.exists(f"{place}/{segment}")  # noqa: PTH110  # Path's raises where it may not look
+        exists = os.path.exists(f"{place}/{segment}")  # noqa: PTH110  # Path.exists raises without permission
         place = f"{place}/{segment if exists or '/' in decoded else decoded}"
     return uri.removesuffix(path) + place
 
 
 def _fault(uri: str) -> str | None:
-    """Why a store's library, or a reader, would look for something else than this name."""
+    """Return the reason why a store's library or a reader would not find this name; None if there is none."""
     path = _START.sub("", uri).removesuffix("/")
     scheme = "file" if uri.startswith("/") else uri.partition(":")[0]
     if scheme not in OBJECT_PROTOCOLS:

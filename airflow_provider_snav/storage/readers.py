@@ -1,4 +1,4 @@
-"""What reads a storage's scheme, found out without importing it: the modules load boto3 and the like."""
+"""Find the module that reads a storage's scheme, without importing it, because that would load boto3."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from airflow_provider_snav.storage.folders import (
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """A module of Airflow's community that opens storages.
+    """A module of one of Airflow's community providers that opens storages.
 
-    :param module: its name, which its provider lists under ``filesystems``.
-    :param library: the library it needs, which its provider does not always install.
-    :param install: the package that brings both.
+    :param module: the name of the module. The provider lists it under ``filesystems``.
+    :param schemes: the URI schemes that the module reads.
+    :param library: the library that the module needs. The provider does not always install it.
+    :param install: the package that installs the provider and the library.
     """
 
     module: str
@@ -51,9 +52,13 @@ _READERS = (
 
 
 def unreadable(scheme: str, conn_id: str | None) -> str | None:
-    """Why nothing installed reads a scheme; None if something does, or may.
+    """Return the reason why no installed package reads a scheme; None if a package reads it or may read it.
 
-    A file system that the DAG file has attached reads it. So may a module of a provider we do not know.
+    A file system that the DAG file has attached reads its scheme. A provider that is not in our table may
+    read any scheme.
+
+    :param scheme: of the URI, such as ``s3``.
+    :param conn_id: the id of the storage's connection, if there is one.
     """
     reader = next((reader for reader in _READERS if scheme in reader.schemes), None)
     if scheme in LOCAL_PROTOCOLS or (reader and _is_installed(reader)):
@@ -68,16 +73,16 @@ def unreadable(scheme: str, conn_id: str | None) -> str | None:
 def _is_installed(reader: _Reader) -> bool:
     try:
         return bool(find_spec(reader.module) and find_spec(reader.library))
-    except (ImportError, RuntimeError):  # there is no such provider, or it refuses this Airflow
+    except (ImportError, RuntimeError):  # no such provider, or one for another Airflow version
         return False
 
 
 @cache
 def _others_may_read() -> bool:
-    """Whether a provider lists a module under ``filesystems`` that is not in our table."""
+    """Return True if a provider lists a module under ``filesystems`` that is not in our table."""
     known = {reader.module for reader in _READERS}
     try:
         infos = [entry.load()() for entry in entry_points(group="apache_airflow_provider")]
         return not known.issuperset(module for info in infos for module in info.get("filesystems", ()))
-    except Exception:  # noqa: BLE001  # code of other packages: while it fails, they may read any scheme
+    except Exception:  # noqa: BLE001  # code of other packages: if it fails, they may read any scheme
         return True

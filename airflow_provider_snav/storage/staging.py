@@ -1,7 +1,7 @@
 """Writing a file to a store so that a reader sees all of it or nothing.
 
-Closing a file that fsspec has open publishes it, even when the block around it failed. A :class:`Stage`
-parts the two: what is written and sealed lies on the store but is not visible until it is published.
+When fsspec closes a file, the file becomes visible, even if an error ended the ``with`` block. A
+:class:`Stage` has separate steps: sealed bytes are on the store, but only publishing makes them visible.
 
 ======================  ===========================================  ====================================
 protocols               the staged bytes are                         publishing them is
@@ -11,18 +11,16 @@ abfs, abfss, adl, az    blocks of a blob that are in no list yet     one request
 gs, gcs                 a resumable upload                           one request, atomic [1]_
 file, local             a temporary sibling                          one ``rename(2)``, atomic
 sftp, ssh               a temporary sibling                          one rename, atomic [2]_
-all others              a temporary sibling                          the store's own move, often a copy on
-                                                                     the server, then a delete
+all others              a temporary sibling                          a move, often a copy and a delete
 ======================  ===========================================  ====================================
 
 .. [1] Not in a zonal bucket (Rapid Storage), where gcsfs shows bytes as they are written.
-.. [2] By OpenSSH's extension ``posix-rename``, which most servers have. One without it is refused before
-   the first byte: SFTP's own rename replaces no file, and what sshfs does instead, ``cp`` in a shell, shows
-   half a file, and loses the new one where no shell is allowed.
+.. [2] It needs OpenSSH's extension ``posix-rename``, which most servers have. Otherwise opening fails: SFTP's
+   own rename replaces no file, and a copy by sshfs (``cp`` in a shell) shows half a file.
 
-A process that is killed leaves its stage behind. Temporary siblings are found by :func:`leftover_of`. An
-abandoned upload is invisible but takes space: Google and Azure drop it after a week (Azure sooner, if the
-file is published meanwhile), S3 where the bucket has a lifecycle rule for incomplete multipart uploads.
+A killed process leaves its stage behind. :func:`leftover_of` finds temporary siblings. An abandoned upload is
+invisible but takes space. Google and Azure delete it after a week; Azure also when the file is published. S3
+deletes it only if the bucket has a lifecycle rule for incomplete multipart uploads.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Where a file system has no hard links.
+# The errors of a file system without hard links.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 _ATTEMPT = re.compile(r"[\w-]+", re.ASCII)
@@ -67,16 +65,17 @@ _LEFTOVER = re.compile(rf"\.(?P<name>.+)\.{_ATTEMPT.pattern}\.staged", re.ASCII)
 
 
 class OvertakenError(SalesNavigatorDestinationError):
-    """Something lies under the name that did not lie there before; it stays."""
+    """Another try or task wrote a file with this name. That file stays."""
 
 
 def open_stage(path: ObjectStoragePath, *, attempt: str, exclusive: bool = False) -> Stage:
-    """Start a file that will appear at ``path`` when it is published, and not before.
+    """Start a file that becomes visible at ``path`` only when it is published.
 
-    :param path: where the file is to lie. Its folder is created where the store has real folders.
-    :param attempt: tells this try from every other one at the same file: letters, digits, ``-``, ``_``.
-    :param exclusive: the file is to replace nothing; stores that can then see to it themselves.
+    :param path: of the new file. Its folder is created if the store has real folders.
+    :param attempt: a name for this try that no other try uses: letters, digits, ``-``, ``_``.
+    :param exclusive: True if the file must replace no file. Some stores then enforce this themselves.
     :raises SalesNavigatorDestinationError: the store refused, or cannot publish a file in one step.
+    :raises ValueError: ``attempt`` has another character.
     """
     if not _ATTEMPT.fullmatch(attempt):
         raise ValueError(f"attempt may hold letters, digits, - and _ only, not {attempt!r}")
@@ -108,28 +107,29 @@ async def _has_posix_rename(fs: Any, missing: str) -> bool:
         except SFTPOpUnsupported:
             return False
         except SFTPError:
-            # The server knows the request; it fails because the file does not exist.
+            # The server supports the request. It fails because the file does not exist.
             return True
     return True
 
 
 def leftover_of(name: str) -> str | None:
-    """Return the file name a temporary sibling was to get, or None for the name of anything else."""
+    """Return the final name of a temporary sibling, or None if ``name`` is not that of one."""
     match = _LEFTOVER.fullmatch(name)
     return match["name"] if match else None
 
 
 def uri_of(path: ObjectStoragePath) -> str:
-    """Return a path's URI as readers know it: without the connection id that ``str(path)`` carries."""
+    """Return the URI of a path without the connection id, which ``str(path)`` contains."""
     return f"{path.protocol or 'file'}://{path.path}"
 
 
 @contextmanager
 def reporting_refusal(uri: str, done: str) -> Iterator[None]:
-    """Raise what a store throws as one error that says what to check.
+    """Replace any error of a store by one error that says what to check.
 
-    :param uri: of what the store was asked for.
-    :param done: what it was asked to do, as in "could not be written".
+    :param uri: of the file or folder.
+    :param done: the participle of the failed action, as in "could not be written".
+    :raises SalesNavigatorDestinationError: the store failed.
     """
     try:
         yield
@@ -146,22 +146,22 @@ def reporting_refusal(uri: str, done: str) -> Iterator[None]:
 
 
 def is_of_the_store(error: Exception) -> bool:
-    """Whether a store or its library raised this; a ``TypeError`` and its like are a fault of the program."""
+    """Return True for an error of a store or its library, False for one of a program, such as TypeError."""
     return isinstance(error, OSError) or type(error).__module__ != "builtins"
 
 
 class Stage(ABC):
-    """One file between its first byte and its publication: write, seal, then publish or discard.
+    """One file that is not visible yet. Call write, then seal, then publish or discard.
 
     Every method but ``discard`` raises :class:`SalesNavigatorDestinationError` when the store refuses.
-    Use from one thread at a time.
+    Only one thread at a time may use it.
     """
 
     _staged: str
-    """What to look for on the store, should it have to be removed by hand."""
+    """A description for the log, for a user who must remove the staged bytes by hand."""
 
     _keeps_version = True
-    """Publishing leaves the version as it was, so that a look can tell whose file it finds."""
+    """True if publishing does not change the version. The version then shows which try wrote a file."""
 
     def __init__(self, path: ObjectStoragePath, attempt: str, exclusive: bool) -> None:
         self.uri = uri_of(path)
@@ -172,18 +172,18 @@ class Stage(ABC):
         with reporting_refusal(self.uri, "opened for writing"):
             self._fs: Any = path.fs
             self._store = folder_of(path.parent)
-            # Not path.open(): it would tell lineage of a temporary name, and takes 70 us for each write.
+            # Not path.open(): it reports the temporary name to lineage, and takes 70 us for each write.
             self._file: Any = self._open(path.protocol)
 
     def write(self, data: bytes) -> None:
-        """Append ``data``; chunks of 256 KiB and more are the fastest."""
+        """Append ``data``. Chunks of 256 KiB and more are the fastest."""
         with reporting_refusal(self.uri, "written"):
             self._file.write(data)
 
     def seal(self) -> None:
-        """End the file: its bytes are on the store and not visible, and their buffer is gone.
+        """End the file. Its bytes are then on the store, not visible, and their buffer is free.
 
-        (Google takes multiples of 256 KiB before the end is known: less than that stays here.)
+        At Google, the last bytes (fewer than 256 KiB) stay in memory until ``publish``.
         """
         with reporting_refusal(self.uri, "written to its end"):
             self._file.close()
@@ -192,8 +192,8 @@ class Stage(ABC):
     def publish(self, replaces: Stored | None = ANYTHING) -> None:
         """Make the sealed file visible under its name.
 
-        :param replaces: the only file that may lie there, None for none; without it, any file is replaced.
-        :raises OvertakenError: something else lies there, and stays.
+        :param replaces: the only file that may be replaced, or None for no file. The default is any file.
+        :raises OvertakenError: another file has this name. It stays.
         """
         if not self._sealed:
             raise ValueError("seal() must succeed before publish()")
@@ -203,30 +203,30 @@ class Stage(ABC):
             self._revealing = True
             try:
                 self._reveal(replaces)
-            except Exception:  # each client has errors of its own; a rival's file explains any of them
+            except Exception:  # any client's error may mean that another try wrote a file
                 if replaces is not ANYTHING and self._keeps_version:
                     self._check(replaces)
                 raise
-            # The folder may have been listed since the file was sealed.
+            # Another part of the process may have listed the folder before the publication.
             self._fs.invalidate_cache(self._folder)
         self._settled = True
 
     def look(self) -> Stored | None:
-        """The file that lies under the name now."""
+        """Return the file that has the final name now, or None."""
         with reporting_refusal(self.uri, "found again"):
             return self._store.look(self._name)
 
     @abstractmethod
     def is_own(self, found: Stored) -> bool:
-        """Whether a file that was found is the one this stage published."""
+        """Return True if ``found`` is the file that this stage published."""
 
     @property
     @abstractmethod
     def may_take_back(self) -> bool:
-        """Whether ``is_own`` proves enough to delete the file that was found."""
+        """True if ``is_own`` is enough proof to delete the file that was found."""
 
     def may_be_revealed(self) -> bool:
-        """Whether a ``publish`` that failed may have been done all the same: its answer may be lost."""
+        """Return True if a failed ``publish`` may have succeeded, because only its answer was lost."""
         if not self._revealing:
             return False
         try:
@@ -246,16 +246,13 @@ class Stage(ABC):
             )
 
     def discard(self) -> None:
-        """Remove what was staged; after ``publish`` or a first ``discard``, do nothing.
-
-        Never raises: it runs when something has failed already. What could not be removed is logged.
-        """
+        """Remove the staged bytes, unless they are published or removed already. It never raises an error."""
         if self._settled:
             return
         self._settled = True
         try:
             self._remove()
-        except Exception:  # whatever it is, the error that led here is the one to report
+        except Exception:  # the task must report the first error, not this one
             log.warning("Could not remove %s; it can be deleted", self._staged, exc_info=True)
 
     @abstractmethod
@@ -263,7 +260,7 @@ class Stage(ABC):
 
     @abstractmethod
     def _sees_to(self, replaces: Stored | None) -> bool:
-        """Whether the store itself refuses to replace anything else."""
+        """Return True if the store itself refuses to replace any other file."""
 
     @abstractmethod
     def _reveal(self, replaces: Stored | None) -> None: ...
@@ -273,7 +270,7 @@ class Stage(ABC):
 
 
 class _Upload(Stage):
-    """Bytes go to the final name, in an upload the store shows to no one until it is committed."""
+    """The bytes go to the final name, in an upload that stays invisible until it is committed."""
 
     may_take_back = True
 
@@ -293,7 +290,7 @@ class _Upload(Stage):
         )
 
     def is_own(self, found: Stored) -> bool:
-        """See :meth:`Stage.is_own`; a store that keeps no metadata is asked for the version."""
+        """See :meth:`Stage.is_own`. Without metadata on the store, the version decides."""
         if found.attempt:
             return found.attempt == self._attempt
         version = self._file.generation if self._is_google else self._file.version
@@ -301,7 +298,7 @@ class _Upload(Stage):
         return version is not None and version == tag
 
     def _sees_to(self, replaces: Stored | None) -> bool:
-        # Not S3: its server, or botocore, may know no conditional requests.
+        # Not S3, because its server or botocore may not support conditional requests.
         return replaces is None and self._is_azure
 
     def _reveal(self, replaces: Stored | None) -> None:
@@ -311,15 +308,15 @@ class _Upload(Stage):
             self._file.commit(replaces)
 
     def _remove(self) -> None:
-        # Left open, gcsfs's would close itself when garbage collected, and start the upload anew to do so.
+        # An open file of gcsfs closes itself at garbage collection, and starts the upload again to do so.
         self._file.closed = True
         self._file.discard()
 
 
 class _TemporarySibling(Stage):
-    """Bytes go to a hidden file in the same folder, which is then moved over the final name.
+    """The bytes go to a hidden file in the same folder, which then moves to the final name.
 
-    Hive, Spark and Trino take a leading dot for "not data", so not even a sibling left behind is read.
+    Hive, Spark and Trino ignore names with a leading dot, so they read no hidden file.
     """
 
     def _open(self, protocol: str) -> Any:
@@ -337,11 +334,11 @@ class _TemporarySibling(Stage):
         return DiskFile(file) if self._local else file
 
     def seal(self) -> None:
-        """See :meth:`Stage.seal`; on disk, a power cut after it loses no byte."""
+        """See :meth:`Stage.seal`. On a disk, the bytes then survive a power cut."""
         super().seal()
         with reporting_refusal(self.uri, "written to its end"):
             self._store.sync(self._hidden)
-            # Only a move keeps it; see _reveal for a copy.
+            # A move keeps this version. After a copy, _reveal reads the new version.
             self._own = self._store.look(self._hidden)
 
     def is_own(self, found: Stored) -> bool:
@@ -352,7 +349,8 @@ class _TemporarySibling(Stage):
     def may_take_back(self) -> bool:
         """See :meth:`Stage.may_take_back`.
 
-        SFTP knows a file by time and size, which a rival's may share; but no ``exclusive`` try replaces one.
+        On SFTP, time and size are the version, and another try's file may have the same. But an ``exclusive``
+        try never replaces a file.
         """
         return self._local or (self._remote and self._exclusive)
 
@@ -362,11 +360,11 @@ class _TemporarySibling(Stage):
     def _reveal(self, replaces: Stored | None) -> None:
         alone = self._sees_to(replaces)
         if self._local:
-            # fsspec's own falls back to a copy, which a full disk would cut short over the old file.
+            # Not fsspec's move: it may copy, and a full disk would then leave half a file under the name.
             self._link(replaces) if alone else Path(self._temporary).replace(self._target)
             self._store.sync()
         elif self._remote and alone:
-            # SFTP's own rename replaces no file.
+            # SFTP's own rename never replaces a file.
             awaited(self._fs, self._rename())
         elif self._remote:
             self._fs.mv(self._temporary, self._target)
@@ -376,7 +374,7 @@ class _TemporarySibling(Stage):
             self._own = self._store.look(self._name)
 
     def _is_revealed(self, found: Stored | None) -> bool:
-        # A store that copies may fail after the copy.
+        # A store that copies may fail after the copy is complete.
         return super()._is_revealed(found) if self._keeps_version else found != self._before
 
     def _link(self, replaces: Stored | None) -> None:
@@ -395,7 +393,7 @@ class _TemporarySibling(Stage):
             await channel.rename(self._temporary, self._target)
 
     def _remove(self) -> None:
-        # It is about to be deleted: that its last bytes cannot be written does not matter.
+        # A failure to write the last bytes does not matter, because the file is deleted next.
         with suppress(Exception):
             self._file.close()
         self._fs.rm_file(self._temporary)
