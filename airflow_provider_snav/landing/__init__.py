@@ -1,1 +1,1 @@
-"""One export into one folder: names, a verified stream, and publication of all files or none."""
+"""Landing: download one export, verify it, and publish all of its files in one folder, or none."""

@@ -1,4 +1,4 @@
-"""A CSV stream cut into blocks of whole records, so that each block can be read by itself."""
+"""Cut a CSV stream into blocks of whole records, so that a reader can parse each block separately."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from airflow_provider_snav.api.errors import SalesNavigatorLandingError
 from airflow_provider_snav.landing.records import RecordCounter
 
 BLOCK_BYTES = 1024 * 1024
-"""The least a block is made from. Blocks end at the same records, whatever pieces the stream comes in."""
+"""A block is cut from this many bytes. If they hold no whole record, twice as many are used.
+
+Where blocks end does not depend on the sizes of the stream's pieces.
+"""
 
 MAX_RECORD_BYTES = 16 * BLOCK_BYTES
-"""What one record may take, so that memory stays constant."""
+"""The longest record, in bytes. The limit keeps memory constant."""
 
 _PLAIN = 'Only format="csv" without drop_columns and hash_columns lands it.'
 
 
 class Blocks:
-    """Takes a CSV text piece by piece, and gives it back in blocks that end where a record ends.
+    """Collects the pieces of a CSV text and returns blocks. Each block ends where a record ends.
 
-    Records are those of Python's ``csv.reader`` (``strict=False``, ``newline=""``).
+    A record is what Python's ``csv.reader`` reads as one (``strict=False``, ``newline=""``).
     """
 
     def __init__(self) -> None:
@@ -30,8 +33,9 @@ class Blocks:
         self._wanted = BLOCK_BYTES
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the blocks that are complete.
+        """Take the next bytes, and yield the blocks that are complete.
 
+        :param data: bytes of the CSV text.
         :raises SalesNavigatorLandingError: a record is longer than :data:`MAX_RECORD_BYTES`.
         """
         self._hold(data)
@@ -52,7 +56,7 @@ class Blocks:
             self._wanted *= 2
 
     def finish(self) -> bytes:
-        """The rest; its last record may lack a line end."""
+        """Return the rest. Its last record may have no line end."""
         rest = b"".join(self._held)
         self._held, self._length = [], 0
         return rest
@@ -63,16 +67,19 @@ class Blocks:
 
 
 def end_of_records(text: bytes) -> int:
-    """Where the last whole record of a text ends; 0 if none does. The text begins with a record."""
-    # A CR at the very end may be half of a line end.
+    """Return the position after the last whole record of a text, in bytes; 0 if no record ends.
+
+    :param text: it must begin where a record begins.
+    """
+    # A CR at the end of the text may be the first half of a CRLF.
     end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
     quotes = text.count(b'"', 0, end)
     while end and quotes % 2:
-        # Inside a quoted field: its opening quote is the last one, or lies before it.
+        # The end is inside a quoted field, whose opening quote is the last quote or an earlier one.
         quote = text.rfind(b'"', 0, end)
         end = max(text.rfind(b"\n", 0, quote), text.rfind(b"\r", 0, quote)) + 1
         quotes -= 1 + text.count(b'"', end, quote)
-    # An even number proves it only if each quote begins or ends a field, or is one of two.
+    # An even number of quotes is proof only if each quote begins or ends a field, or is doubled.
     return end if not quotes or _ends_a_record(text[:end]) else _exact_end(text)
 
 
@@ -88,22 +95,24 @@ def _exact_end(text: bytes) -> int:
 
     def counted() -> Iterator[str]:
         nonlocal read
-        # One character a byte: the marks of CSV are ASCII.
+        # latin-1 makes one character of each byte. Commas, quotes and line ends are ASCII.
         for line in io.StringIO(text.decode("latin-1"), newline=""):
             read += len(line)
             yield line
 
     for _ in records(counted()):
         before, end = end, read
-    # The last record may go on.
+    # The last record may be incomplete.
     return before
 
 
 def records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV text, each with the number of its first line; a blank line is none.
+    """Yield the records of a CSV text, each with the number of its first line, counted from 1.
 
-    :param lines: each with its line end.
-    :raises SalesNavigatorLandingError: a field is longer than Python's ``csv`` reads.
+    A blank line is not a record.
+
+    :param lines: the lines of the text, each with its line end.
+    :raises SalesNavigatorLandingError: a field is longer than the limit of Python's ``csv``.
     """
     reader = csv.reader(lines)
     first = 1

@@ -1,4 +1,4 @@
-"""Compression of what lands: a stream in, the same bytes out on every run."""
+"""Compression of landed files as a stream. Every run makes the same bytes from the same input."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _GZIP_WRAPPER = 16 + zlib.MAX_WBITS
 
 @dataclass(frozen=True)
 class Compressor:
-    """One file's compression. Feed every byte, then append what ``flush`` returns, once.
+    """The compression of one file. Pass every byte to ``compress``, then call ``flush`` once.
 
-    :param compress: takes bytes, returns the compressed bytes that are ready (often none).
-    :param flush: returns the rest.
+    :param compress: takes bytes and returns the compressed bytes that are ready, often none.
+    :param flush: returns the rest of the compressed bytes.
     """
 
     compress: Callable[[bytes], bytes]
@@ -28,9 +28,11 @@ class Compressor:
 
 
 def check_compression(kind: Any, name: str = "compression") -> None:
-    """Check that files can be compressed so, without importing a library.
+    """Check a kind of compression without importing its library.
 
-    :raises SalesNavigatorConfigurationError: ``zstandard`` is not installed, or the kind is unknown.
+    :param kind: the value of the argument.
+    :param name: the name of the argument, for the message.
+    :raises SalesNavigatorConfigurationError: the kind is unknown, or ``zstandard`` is not installed.
     """
     if kind not in (None, "gzip", "zstd"):
         raise SalesNavigatorConfigurationError(f'{name} is None, "gzip" or "zstd", not {kind!r}.')
@@ -44,17 +46,17 @@ def check_compression(kind: Any, name: str = "compression") -> None:
 def compressor(kind: CompressionKind | None) -> Compressor:
     """Start compressing one file.
 
-    The same input compresses to the same bytes with the same library: no time and no file name go in,
-    so an object's ``sha256`` changes only when its content does.
+    The same version of the library makes the same bytes from the same input, because the result contains no
+    time and no file name. The ``sha256`` of a file therefore changes only if its content changes.
 
-    :param kind: None hands the bytes through as they are.
+    :param kind: ``gzip`` or ``zstd``. With None, the bytes stay as they are.
     :raises SalesNavigatorConfigurationError: see :func:`check_compression`.
     """
     check_compression(kind)
     if kind is None:
         return Compressor(compress=lambda data: data, flush=lambda: b"")
     if kind == "gzip":
-        # zlib writes a gzip header without name or time; gzip.GzipFile writes both by default.
+        # zlib writes a gzip header without a name and a time. gzip.GzipFile writes both by default.
         member = zlib.compressobj(wbits=_GZIP_WRAPPER)
         return Compressor(member.compress, member.flush)
     from zstandard import ZstdCompressor

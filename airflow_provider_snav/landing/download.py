@@ -1,4 +1,4 @@
-"""Every file of an export, downloaded, verified and staged: nothing here is visible on the store."""
+"""Download, verify and stage every file of an export. Nothing here makes a file visible on the store."""
 
 from __future__ import annotations
 
@@ -34,23 +34,29 @@ if TYPE_CHECKING:
     from airflow_provider_snav.hooks.sales_navigator import SalesNavigatorHook
 
 PAUSES: Sequence[float] = (1, 3, 8, 18)
-"""Seconds before each further try at a file that is not there, or not whole."""
+"""The pauses, in seconds, before the 2nd, 3rd, 4th and 5th download of a missing or incomplete file."""
 
-# A URL that has expired, or whose file is not there yet. The token is good: the job was read with it.
+# The URL has expired, or its file does not exist yet. The token is valid: it was used to read the job.
 _NOT_THERE = (401, 403, 404, 410)
 _NAP_SECONDS = 0.5
-# Files that land side by side would hold several times as much.
+# For a file that downloads alone. Parallel downloads would need this memory several times.
 _LONE_CHUNK_BYTES = 1024 * 1024
 
 
 class StoppedError(Exception):
-    """This file need not go on: another one failed."""
+    """The download of this file stops because another file failed."""
 
 
 class Downloads:
-    """The files of one export on their way to the store.
+    """The downloads of one export's files.
 
+    :param hook: for all requests to LinkedIn.
+    :param export: a completed Export.
+    :param options: how to land.
     :param stopping: ends every download when Airflow stops the task.
+    :param log: the logger of the task.
+
+    ``stages`` has the stage of each file by its name.
     """
 
     def __init__(
@@ -69,20 +75,24 @@ class Downloads:
         self.stages: dict[str, Stage] = {}
 
     def completed_jobs(self) -> list[ExportJob]:
-        """The jobs of all slices as LinkedIn reports them now, each with its download URLs.
+        """Read the jobs of all slices from LinkedIn, each with its download URLs.
 
-        A job that is complete but has no file is asked for again before it is believed.
+        A completed job without a file is read again, up to 5 times, because the file may appear later.
+
+        :raises SalesNavigatorLandingError: a job was not submitted or is not completed.
+        :raises SalesNavigatorApiError: LinkedIn refused a request.
         """
         pool = ThreadPoolExecutor(self._options.max_parallel, thread_name_prefix="snav-status")
         with pool, self._stopping.stopped_by_interrupt():
             return list(pool.map(self._job_with_file, self._export.slices))
 
     def stage_all(self, parts: Sequence[Part]) -> list[LandedFile]:
-        """Download, verify and stage every file; those of a job that lacks rows once more.
+        """Download, verify and stage every file. Download the files of a job that has too few rows again.
 
-        :returns: one entry a file, in the order of ``parts``.
-        :raises SalesNavigatorLandingError: a file is not there, is cut short, or has other rows or columns
-            than it should.
+        :param parts: the files to land.
+        :returns: one entry for each file, in the order of ``parts``.
+        :raises SalesNavigatorLandingError: a file is missing or incomplete, or its rows or columns are wrong.
+        :raises SalesNavigatorApiError: LinkedIn refused a request.
         """
         self._progress = Progress(len(parts), self._log)
         self._one_by_one = min(len(parts), self._options.max_parallel) == 1
@@ -99,7 +109,7 @@ class Downloads:
         return list(files.values())
 
     def _waves(self, parts: Sequence[Part]) -> list[list[Part]]:
-        """What can land side by side. Where columns must be known, the first file of each job comes first."""
+        """Group the parts that can land in parallel. If columns must be known, first files land first."""
         if not needs_header(self._options):
             return [list(parts)]
         waves = [part for part in parts if part.position == 0], [part for part in parts if part.position]
@@ -111,7 +121,7 @@ class Downloads:
             futures = [pool.submit(self._stage_with_renewals, part, renewed) for part in parts]
             with self._stopping.stopped_by_interrupt():
                 self._await(futures)
-        except BaseException:  # also an interrupt: the other threads must know before they are awaited
+        except BaseException:  # the other threads must stop before the pool waits for them
             self._given_up = True
             raise
         finally:
@@ -121,14 +131,14 @@ class Downloads:
     def _await(self, futures: Iterable[Future[LandedFile]]) -> None:
         pending = set(futures)
         while pending:
-            # In naps: see Stopping.sleep.
+            # Short waits, for the reason that Stopping.sleep gives.
             done, pending = wait(pending, timeout=_NAP_SECONDS, return_when=FIRST_COMPLETED)
             self._stopping.check()
             for future in done:
                 future.result()
 
     def discard(self) -> None:
-        """Remove everything that is staged and was not published."""
+        """Remove all staged files that were not published."""
         for stage in self.stages.values():
             stage.discard()
 
@@ -157,7 +167,7 @@ class Downloads:
         return job
 
     def _stage_with_renewals(self, part: Part, renewed: bool) -> LandedFile:
-        """Stage one file. Its URL is a lease: renewed when it is not there, even in the middle."""
+        """Stage one file. A download URL expires, so every further try reads a new URL from the job."""
         job = part.job
         where = f"This was {part.path.name}, of job {job.job_id}."
         for tries in self._tries():
@@ -190,7 +200,7 @@ class Downloads:
         return job.download_urls[part.position]
 
     def _tries(self) -> Iterator[int]:
-        """Count tries from 1, with a growing pause before each but the first."""
+        """Count tries from 1. Before each further try, wait for the next of ``PAUSES``."""
         yield 1
         for tries, pause in enumerate(PAUSES, start=2):
             end = time.monotonic() + pause
@@ -212,7 +222,7 @@ class Downloads:
         self.stages[part.path.name] = stage
         try:
             return self._write(part, url, stage)
-        except BaseException:  # also when the task is killed: no upload may be left open
+        except BaseException:  # also when the task is killed, no upload may stay open
             stage.discard()
             raise
 
@@ -263,9 +273,12 @@ class Downloads:
         return encoder(self._export, self._options, metadata, header)
 
     def _jobs_without_all_rows(self, files: Mapping[Part, LandedFile], tries: int) -> set[int]:
-        """The jobs whose files have fewer rows than LinkedIn stated.
+        """Return the ids of the jobs whose files have fewer rows than LinkedIn's ``rowCount``.
 
-        :raises SalesNavigatorRowCountError: a job has more rows, or still fewer at the last of the tries.
+        Document:
+        https://learn.microsoft.com/en-us/linkedin/sales/api-reference/r_sales_nav_analytics/sales-analytics-export-jobs
+
+        :raises SalesNavigatorRowCountError: a job has more rows, or has fewer rows after the last try.
         """
         short = set()
         for job_id in {part.job.job_id for part in files}:
@@ -287,15 +300,15 @@ class Downloads:
 
 
 def _window(part: Part) -> tuple[str, str | None]:
-    """What a file covers: LinkedIn's range, whose end belongs to it."""
+    """Return the start and end of a file's data. In LinkedIn's range, the end is included."""
     end = part.job.export_end_at or part.part.end_at
     return to_text(part.job.export_start_at or part.part.start_at), to_text(end) if end else None
 
 
 def _with_first_header(files: Mapping[Part, LandedFile], log: Any) -> Iterator[LandedFile]:
-    """The files with the columns of their job's first: a file without a header begins with a row.
+    """Yield each file with the columns of its job's first file. A file without a header begins with a row.
 
-    :raises SalesNavigatorLandingError: a file has another header.
+    :raises SalesNavigatorLandingError: a file has a different header.
     """
     headers: dict[int, list[str]] = {}
     for part, file in files.items():

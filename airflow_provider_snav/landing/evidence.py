@@ -1,8 +1,9 @@
-"""Evidence that a download is an export: a header record, in text, and not what a gateway sends instead.
+"""Evidence that a download is an export: text with a header record, not the answer of a gateway.
 
-LinkedIn's documents show a header of camelCase names with commas between them (exports-schema,
-crm-data-validation-export). Other columns and other names must land too, so only what no CSV writer
-produces is refused.
+LinkedIn documents a header of camelCase names with commas between them. Files with other columns and other
+names must land too, so this module refuses only content that no CSV writer produces. Documents:
+https://learn.microsoft.com/en-us/linkedin/sales/analytics-services/exports-schema
+https://learn.microsoft.com/en-us/linkedin/sales/sync-services/exporting-crm-data-validation
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from airflow_provider_snav.api.errors import SalesNavigatorIncompleteDownloadErr
 
 _BLANKS = rb"(?:\s|\xef\xbb\xbf|\xc2\xa0)*+"
 
-# UTF-16 and UTF-32 come after the archives: some of those have NUL bytes in their first four.
+# UTF-16 and UTF-32 come after the archives, because some archives have NUL bytes in their first four bytes.
 _KINDS = tuple(
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
@@ -36,7 +37,7 @@ _KINDS = tuple(
     )
 )
 
-# Not LinkedIn's, but no sentence either: the file lands as it is.
+# LinkedIn does not use these separators, but no sentence contains them. Such a file lands as it is.
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _CAMEL_CASE = re.compile(r"[a-z]\w*")
 _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*")
@@ -44,9 +45,9 @@ _END_OF_SENTENCE = (".", "!", "?", ":")
 
 
 def not_an_export(what: str) -> SalesNavigatorIncompleteDownloadError:
-    """The error for a download that is something else.
+    """Return the error for a download that is not an export.
 
-    :param what: the kind of thing it is, as in "begins with JSON"; never any of its content.
+    :param what: a phrase such as "begins with JSON". It must not contain any of the file's content.
     """
     return SalesNavigatorIncompleteDownloadError(
         f"This is not an export: it {what}. A gateway, a proxy or a login page may have answered in"
@@ -55,22 +56,22 @@ def not_an_export(what: str) -> SalesNavigatorIncompleteDownloadError:
 
 
 def kind_of(beginning: bytes) -> str | None:
-    """What a file that begins so is; None if it may be CSV."""
+    """Return the kind of a file from its first bytes, such as "gzip data"; None if it may be CSV."""
     return next((kind for pattern, kind in _KINDS if pattern.match(beginning)), None)
 
 
 def is_header(names: Sequence[str], rows: int) -> bool:
-    """True unless the first record of a file cannot be a header.
+    """Return False if the first record of a file cannot be a header, else True.
 
-    Several names may be anything: the documents do not name all columns. Prose has commas too, but with a
-    blank behind each of them, which no CSV writer adds. Such a line is refused if it is the only one or
-    ends like a sentence.
+    A record of several names may have any names, because LinkedIn does not document all columns. A sentence
+    also has commas, but a blank follows them, and no CSV writer adds that blank. A record with such a blank
+    is no header if it is the only line or ends like a sentence.
 
-    A single name proves little: no documented export has one column, and "Forbidden" is a single word too. It
-    must look like LinkedIn's names, and records must follow.
+    A single name is little evidence: no documented export has one column, and "Forbidden" is also a word. It
+    must have the form of LinkedIn's names, and records must follow.
 
     :param names: the fields of the first record.
-    :param rows: records that follow it.
+    :param rows: the number of records that follow it.
     """
     if len(names) == 1:
         names = _OTHER_SEPARATORS.split(names[0])
@@ -83,11 +84,13 @@ def is_header(names: Sequence[str], rows: int) -> bool:
 
 
 def names_columns(record: Sequence[str], header: Sequence[str]) -> bool:
-    """Whether the first record of a further file is a header, too.
+    """Return True if the first record of a job's second or later file is a header, False if it is a row.
 
-    Of a row, hardly each value is different and could be a name.
+    It is a header if it shares a name with the first file's header. It is also a header if all its values are
+    different and have the form of a name, because a row is unlikely to be like that.
 
-    :param header: of the job's first file.
+    :param record: the fields of the first record.
+    :param header: the header of the job's first file.
     """
     names = {name.casefold() for name in record}
     if names.intersection(name.casefold() for name in header):

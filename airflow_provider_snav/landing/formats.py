@@ -1,4 +1,4 @@
-"""Every format a file can land in: what its name ends with, and how its bytes are made from the CSV."""
+"""The formats of landed files: the end of the file name, and the conversion from CSV."""
 
 from __future__ import annotations
 
@@ -32,18 +32,21 @@ SUFFIXES: Final[Mapping[tuple[FormatKind, CompressionKind | None], str]] = {
     ("csv", "zstd"): ".csv.zst",
     ("parquet", None): ".parquet",
 }
-"""What a file name ends with, by format and compression."""
+"""The end of a file name, by format and compression."""
 
 PARQUET_MARK: Final = b"snav.source_sha256"
-"""What the footer of every Parquet file that lands holds."""
+"""Bytes in the footer of every Parquet file that this package writes."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 def check_format(kind: Any, compression: Any) -> None:
-    """Check format and compression, without importing a library.
+    """Check the format and the compression without importing a library.
 
-    :raises SalesNavigatorConfigurationError: one is unknown, they do not fit, or a library is missing.
+    :param kind: the value of ``format``.
+    :param compression: the value of ``compression``.
+    :raises SalesNavigatorConfigurationError: one of them is unknown, the two cannot be combined, or a library
+        is missing.
     """
     check_compression(compression)
     if kind not in ("csv", "parquet"):
@@ -61,28 +64,30 @@ def check_format(kind: Any, compression: Any) -> None:
 
 
 class Encoder(Protocol):
-    """Makes one file's bytes. Feed it every byte of the CSV, then finish it once."""
+    """Converts one CSV file. Pass every byte to ``feed``, then call ``finish`` once."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes of the CSV; return those of the file that are ready, often none."""
+        """Take bytes of the CSV, and return the bytes of the landed file that are ready, often none."""
         ...
 
     def finish(self) -> bytes:
-        """Return the rest. The CSV must be known to be whole."""
+        """Return the rest of the landed file. Call it only when the CSV is known to be complete."""
         ...
 
     def described(self, file: LandedFile) -> LandedFile:
-        """What landed, given what came."""
+        """Return the description of the landed file, made from that of the CSV."""
         ...
 
 
 def encoder(
     export: Export, options: LandingOptions, metadata: Mapping[str, str], header: Sequence[str] | None = None
 ) -> Encoder:
-    """Start making one file.
+    """Start the conversion of one file.
 
-    :param metadata: for files that can carry it.
-    :param header: of the first file of the job; None for that file itself.
+    :param export: the Export that the file belongs to.
+    :param options: how to land.
+    :param metadata: for the footer of a Parquet file.
+    :param header: the header of the job's first file; None for that file itself.
     """
     if options.format == "parquet":
         return _ByRecord(lambda names: _parquet(export, options, names), metadata, header)
@@ -96,7 +101,7 @@ def encoder(
 
 
 def needs_header(options: LandingOptions) -> bool:
-    """Whether a file can only be made if its columns are known."""
+    """Return True if the conversion needs the names of the columns."""
     return options.format == "parquet" or bool(options.rules)
 
 
@@ -110,24 +115,24 @@ class _AsExported:
 
 
 class RecordWriter(Protocol):
-    """Makes a file of CSV records."""
+    """Makes a file from CSV records."""
 
     rows: int
     columns: list[str]
     changes: dict[str, Any]
-    """Fields of LandedFile that say how the columns differ from those that came."""
+    """Fields of LandedFile that describe how the columns differ from those of the CSV."""
 
     def feed(self, block: bytes, line: int) -> bytes:
-        """Take whole records, of which the first begins at this line; return bytes that are ready."""
+        """Take whole records, the first of which begins at ``line``. Return the bytes that are ready."""
         ...
 
     def finish(self, metadata: Mapping[str, str]) -> bytes:
-        """Return the rest."""
+        """Return the rest of the bytes."""
         ...
 
 
 class _ByRecord:
-    """Reads the CSV record by record, because the file does not hold its bytes."""
+    """Reads the CSV by record. It is for landed files that do not have the bytes of the CSV."""
 
     def __init__(
         self,
@@ -184,7 +189,7 @@ class _ByRecord:
         return self._writer.feed(block, line)
 
     def _refuse_cut(self, rest: bytes) -> None:
-        """A file that ends in the middle of a record is short, even if the transfer called it whole."""
+        """Refuse a file that ends in the middle of a record, even if the transfer ended as expected."""
         counter = RecordCounter()
         counter.feed(rest)
         counter.finish()
@@ -194,7 +199,7 @@ class _ByRecord:
             )
 
     def _after_header(self, block: bytes) -> bytes:
-        """Begin the file; returns the records behind the header, if there is one."""
+        """Start the landed file. Return the records of the block, without the header if there is one."""
         text = io.StringIO(block.decode("utf-8", "surrogateescape"), newline="")
         _, first = next(records(text))
         names = [name.encode("utf-8", "surrogateescape").decode(errors="replace") for name in first]
@@ -222,6 +227,6 @@ def _parquet(export: Export, options: LandingOptions, names: Sequence[str]) -> R
 
     schema = SCHEMAS[export.export_type or export.kind]
     columns = schema.named(names) if options.typed else list(map(Column, names))
-    # A hash is text, whatever it was made from.
+    # A hash is text, even if the column has another type.
     hashed = [replace(each, form=Form.TEXT) if each.name in options.rules.hash else each for each in columns]
     return ParquetFile(hashed, options.rules)

@@ -1,4 +1,4 @@
-"""Landing one export: every file downloaded and verified before the first becomes visible."""
+"""Land one export. Every file is downloaded and verified before the first file becomes visible."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 class Landing:
     """Lands the files of one completed Export in one folder.
 
-    :param folder: where; created if the store has folders.
+    :param hook: for all requests to LinkedIn.
+    :param export: a completed Export.
+    :param folder: the destination. It is created if the store has real folders.
+    :param options: how to land.
     :param stopping: ends the landing when Airflow stops the task.
-    :param log: gets a line about progress every ten seconds.
-    :param confirm_try: raises if this try may publish nothing more; by default, if the task was stopped.
+    :param log: the logger of the task. It gets a line about progress every 10 seconds.
+    :param confirm_try: a function that raises if this try may not change the folder. The default raises if
+        Airflow stopped the task.
 
-    ``next_export_start_at`` is, after a CRM validation export, where LinkedIn suggests the next begins.
+    After :meth:`run`, ``next_export_start_at`` is LinkedIn's ``nextExportStartAt`` of a CRM validation
+    export (an aware datetime), or None.
     """
 
     def __init__(
@@ -52,12 +57,14 @@ class Landing:
         self.next_export_start_at: dt.datetime | None = None
 
     def run(self, confirm: Callable[[], None] = lambda: None) -> list[LandedFile]:
-        """Download, verify, publish, tidy up.
+        """Download, verify and publish all files, then remove the staged files.
 
-        :param confirm: is called when all files are published; see :meth:`Publication.publish`.
-        :returns: one entry a file, in order of time; none if the export has no file.
-        :raises SalesNavigatorLandingError: nothing was published.
-        :raises SalesNavigatorApiError: LinkedIn refused; nothing was published.
+        :param confirm: a function that is called after all files are published, or if there is no file; see
+            :meth:`Publication.publish`.
+        :returns: one entry for each file, in the order of time; none if the export has no file.
+        :raises SalesNavigatorLandingError: the landing failed. :meth:`fate` says what it changed.
+        :raises SalesNavigatorApiError: LinkedIn refused a request. Nothing was published.
+        :raises UnconfirmedError: all files are published, and it is unknown if ``confirm`` succeeded.
         """
         self._publication.refuse_existing()
         jobs = self._downloads.completed_jobs()
@@ -78,9 +85,10 @@ class Landing:
         return files
 
     def fate(self, error: SalesNavigatorError, retry: str = "A retry") -> str:
-        """What an error left behind, and what the next try will do.
+        """Return sentences about what an error left in the folder, and what the next try will do.
 
-        :param retry: the name of the next try.
+        :param error: the error that :meth:`run` raised.
+        :param retry: the name of the next try, for the text.
         """
         left = "Nothing was published; files of earlier runs are untouched."
         if touched := self._publication.touched:
@@ -94,7 +102,7 @@ class Landing:
 
     def _check_for_files(self, jobs: Sequence[ExportJob]) -> None:
         for job in jobs:
-            # Only analytics jobs have a rowCount: one of 0 is an export without rows.
+            # Only analytics jobs have a rowCount. With a rowCount of 0, no file is expected.
             if job.download_urls or job.row_count == 0:
                 continue
             message = f"LinkedIn says job {job.job_id} is {job.status} and gives no download URL"

@@ -1,4 +1,4 @@
-"""What landed files are called: no two exports share a name, and a re-run finds its own again."""
+"""Names of landed files. Two exports never share a name, and a second run of an export has the same names."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _PLAIN_URN = re.compile(r"urn:li:([A-Za-z]+):([A-Za-z0-9-]+)")
 
 
 def base_name_of(export: Export, run: str) -> str:
-    """The name all files of an export begin with: what, whose, from, up to (not including).
+    """Return the start of all file names of an export: its type, contract or CRM instance, and window.
 
-    ``activity_contract-123456_20260101T000000Z_20260102T000000Z``; the end of a CRM validation export is not
-    known beforehand, there it is the run: ``crm_validation_..._20260101T000000Z_run-20260108T000000Z``.
+    An example is ``activity_contract-123456_20260101T000000Z_20260102T000000Z``. The end of the window is not
+    exported. The end of a CRM validation export is not known before, so the name has the DAG run instead:
+    ``crm_validation_..._20260101T000000Z_run-20260108T000000Z``.
 
-    :param run: names the DAG run, see :func:`run_name`.
+    :param export: the Export.
+    :param run: the name of the DAG run, from :func:`run_name`.
     """
     last = export.slices[-1].window
     until = _compact(last.until) if last else f"run-{run}"
@@ -30,15 +32,16 @@ def base_name_of(export: Export, run: str) -> str:
 
 
 def run_name(logical_date: dt.datetime | None, run_id: str) -> str:
-    """A DAG run in a file name: its logical date, or its id where Airflow gave it no date."""
+    """Return the name of a DAG run for file names: its logical date, or its id if it has no logical date."""
     return _compact(logical_date.astimezone(dt.UTC)) if logical_date else _readable(run_id)
 
 
 def chosen_base_name(filename: str | int) -> str:
-    """The base name of a file name that the DAG author chose.
+    """Return the base name of a file name that the DAG author chose.
 
-    :param filename: a number too: that is what native rendering makes of ``{{ ds_nodash }}``.
-    :raises SalesNavigatorConfigurationError: it is no name, would lie in another folder, or be hidden.
+    :param filename: text, or a number, because native rendering makes a number of ``{{ ds_nodash }}``.
+    :raises SalesNavigatorConfigurationError: it cannot be a file name, it names another folder, or a file of
+        this name would be hidden.
     """
     if type(filename) is int:
         filename = str(filename)
@@ -46,13 +49,13 @@ def chosen_base_name(filename: str | int) -> str:
         raise SalesNavigatorConfigurationError(
             f"filename={filename!r} must be text. Leave it out for a name of type, contract and window."
         )
-    # Stores that copy to publish take *, ? and [ for patterns.
+    # Stores that publish by a copy read *, ? and [ as patterns.
     if not filename.strip() or re.search(r"[/\\*?\[\x00-\x1f\x7f-\x9f]|^[.\s]|\s$", filename):
         raise SalesNavigatorConfigurationError(
             f"filename={filename!r} cannot be a file name: no slash, no *, ? or [, no leading dot, no blank"
             " at either end. Folders belong into destination."
         )
-    # The format's own suffix comes back by itself.
+    # file_names() adds the suffix of the format again.
     base_name = re.sub(rf"({_SUFFIX})$", "", filename)
     if base_name == "None":
         raise SalesNavigatorConfigurationError(
@@ -67,8 +70,10 @@ def chosen_base_name(filename: str | int) -> str:
 
 
 def file_names(base_name: str, count: int, suffix: str) -> list[str]:
-    """The names of an export's files, in order: ``name.csv``, or ``name.part-0001.csv`` and so on.
+    """Return the names of an export's files, in order: ``name.csv``, or ``name.part-0001.csv`` and so on.
 
+    :param base_name: the start of every name.
+    :param count: the number of files.
     :param suffix: of the format, such as ``.csv``.
     """
     if count == 1:
@@ -77,12 +82,12 @@ def file_names(base_name: str, count: int, suffix: str) -> list[str]:
 
 
 def manifest_name(base_name: str) -> str:
-    """The name of the file that lists the others."""
+    """Return the name of the manifest, the file that lists all other files."""
     return f"{base_name}.manifest.json"
 
 
 def belongs_to(base_name: str, name: str) -> bool:
-    """True for every file an earlier run of the same export may have left, also unfinished ones."""
+    """Return True if a file may be from an earlier run of the same export, also if it is only staged."""
     pattern = rf"{re.escape(base_name)}(\.part-\d{{4,}})?({_SUFFIX})"
     final = leftover_of(name) or name
     return final == manifest_name(base_name) or re.fullmatch(pattern, final) is not None
@@ -94,7 +99,7 @@ def _compact(moment: dt.datetime) -> str:
 
 
 def _slug(urn: str) -> str:
-    """A URN in letters, digits and dashes; what cannot be said so is told apart by a hash."""
+    """Write a URN in letters, digits and dashes. A URN with other characters also gets a hash."""
     if match := _PLAIN_URN.fullmatch(urn):
         return "-".join(match.groups())
     return _readable(urn.removeprefix("urn:li:"))

@@ -1,9 +1,9 @@
-"""CSV records as a Parquet file, in constant memory.
+"""Write CSV records to a Parquet file in constant memory.
 
-pyarrow reads a block as text, and its columns are converted all at once. Where pyarrow refuses a block, or a
-value is not of the plainest form, Python's ``csv`` reads the block again. It decides what a record and a
-value is, and its errors name line and column. pyarrow's own parsers of numbers and times are not used on
-CSV: they take ``0x1F`` for 31 and February 30 for March 2.
+The quick way: pyarrow reads a block as text, and converts each column as a whole. The exact way: Python's
+``csv`` reads the block again, and its errors name the line and the column. The exact way runs if pyarrow
+refuses the block, or if a value does not have the simplest form. This module does not use pyarrow's own CSV
+parsers of numbers and times, because they read ``0x1F`` as 31 and February 30 as March 2.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from airflow_provider_snav.landing.privacy import NO_RULES, ColumnRules, shown
 
 ROW_GROUP_ROWS: Final = 64 * 1024
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
-"""A row group ends at whichever comes first."""
+"""A row group ends when it reaches one of these two limits."""
 
-# Columns of which hardly any value comes twice are smaller, and written faster, without a dictionary.
+# In bytes. A column whose values rarely repeat is smaller, and faster to write, without a dictionary.
 _DICTIONARY_BYTES: Final = 64 * 1024
 _MOMENT: Final = pa.timestamp("ms", tz="UTC")
 _TYPES: Final[Mapping[Form, Any]] = {
@@ -47,22 +47,22 @@ _EXPECTED: Final[Mapping[Form, str]] = {
 _WHOLE: Final = re.compile(r"-?[0-9]+")
 _UTC_TEXT: Final = re.compile(r"(\d\d)-(\d\d)-(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
 _UTC_TEXT_BYTES: Final = 19
-# Of the years 1 to 9999, which Python's and most databases' times end with.
+# The first and the last millisecond of the years 1 to 9999, the range of Python and most databases.
 _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 _LONGS: Final = range(-(2**63), 2**63)
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 class ParquetFile:
-    """One Parquet file. Feed it blocks of whole CSV records without a header, then finish it.
+    """A Parquet file. Pass blocks of CSV records without the header to ``feed``. Then call ``finish``.
 
-    The same records in the same blocks make the same bytes with the same pyarrow.
+    The same version of pyarrow makes the same bytes from the same blocks.
 
-    :param columns: in the order of the records' fields; an empty field is null, whatever the column's form.
-    :param rules: which columns to leave out or to hash.
-    :raises SalesNavigatorLandingError: two columns have one name, or the rules do not fit the columns.
+    :param columns: in the order of the records' fields. An empty field is null in a column of any form.
+    :param rules: the columns to drop or to hash.
+    :raises SalesNavigatorLandingError: two columns have the same name, or the rules do not fit the columns.
 
-    ``rows`` is how many were written, ``columns`` the names of those that land.
+    ``rows`` is the number of rows written. ``columns`` has the names of the columns that land.
     """
 
     def __init__(self, columns: Sequence[Column], rules: ColumnRules = NO_RULES) -> None:
@@ -89,16 +89,18 @@ class ParquetFile:
             self._sink, self._schema, compression="zstd", dictionary_pagesize_limit=_DICTIONARY_BYTES
         )
         self._group: list[Any] = []
-        # A row group is compressed while the next one is read.
+        # This thread compresses a row group while the caller reads the next one.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="snav-parquet")
         self._pending: Future[None] | None = None
 
     def feed(self, block: bytes, line: int) -> bytes:
-        """Take records.
+        """Take the next records.
 
-        :param line: number of the block's first line, for messages.
-        :returns: bytes of the file that are ready.
-        :raises SalesNavigatorLandingError: a record has too many or too few fields, or a value does not fit.
+        :param block: whole records.
+        :param line: the number of the block's first line, for messages.
+        :returns: the bytes of the file that are ready, often none.
+        :raises SalesNavigatorLandingError: a record has too many or too few fields, or a value does not have
+            the form of its column.
         """
         arrays = self._read_quickly(block) or self._read_exactly(block, line)
         self._group.append(pa.table(arrays, schema=self._schema))
@@ -110,8 +112,8 @@ class ParquetFile:
     def finish(self, metadata: Mapping[str, str]) -> bytes:
         """End the file.
 
-        :param metadata: is kept in its footer.
-        :returns: the rest of its bytes.
+        :param metadata: for the footer of the file, by name. The footer's keys begin with ``snav.``.
+        :returns: the rest of the file's bytes.
         """
         content = self._write_group() + self._written()
         self._thread.shutdown()
@@ -120,7 +122,7 @@ class ParquetFile:
         return content + self._sink.taken()
 
     def _write_group(self) -> bytes:
-        """Begin with the next row group; returns the bytes of the one before."""
+        """Start to write the collected row group. Return the bytes of the row group before it."""
         content = self._written()
         if rows := sum(table.num_rows for table in self._group):
             table = pa.concat_tables(self._group)
@@ -135,8 +137,8 @@ class ParquetFile:
         return self._sink.taken()
 
     def _read_quickly(self, block: bytes) -> list[Any] | None:
-        """The columns of a block; None where Python's ``csv`` has to decide."""
-        # pyarrow would take it for a mark, and drop it.
+        """Return the columns of a block; None if Python's ``csv`` must read it."""
+        # pyarrow would remove these bytes as a byte order mark, but here they belong to a value.
         if block.startswith(_BOM):
             return None
         names = [str(place) for place in range(self._width)]
@@ -191,7 +193,7 @@ class ParquetFile:
 
 
 class _Sink(io.RawIOBase):
-    """What pyarrow writes to; hands the bytes on."""
+    """The file object that pyarrow writes to. ``taken`` returns the bytes written since its last call."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -213,7 +215,7 @@ def _value(text: str, column: Column, place: int, where: str) -> Any:
         return _EXACT[column.form](text) if text else None
     except ValueError:
         pass
-    # Not from within: the error's context would hold the value.
+    # Raised outside the except block, because the error's context would contain the value.
     as_text = "" if column.form is Form.TEXT else " typed=False makes every column text."
     raise SalesNavigatorLandingError(
         f"{where}, {shown(column.name, place)}: the value is not {_EXPECTED[column.form]}.{as_text}",
@@ -222,7 +224,7 @@ def _value(text: str, column: Column, place: int, where: str) -> Any:
 
 
 def _exact_text(text: str) -> str:
-    text.encode()  # refuses what was no UTF-8
+    text.encode()  # raises ValueError for bytes that were not UTF-8
     return text
 
 
@@ -246,7 +248,7 @@ def _exact_epoch_ms(text: str) -> int:
 
 
 def _quick_long(texts: Any) -> Any:
-    # None where a value has a sign, a blank, or another digit than 0 to 9.
+    # None if a value has a sign, a blank or any character other than 0 to 9.
     return pc.cast(texts, pa.int64()) if pc.all(pc.ascii_is_decimal(texts), min_count=0).as_py() else None
 
 
@@ -258,7 +260,7 @@ def _quick_epoch_ms(texts: Any) -> Any:
 
 
 def _quick_utc_text(texts: Any) -> Any:
-    """All times at once: ``11-28-2026 23:59:59`` becomes ``2026-11-28 23:59:59``, which is read strictly."""
+    """Rewrite ``11-28-2026 23:59:59`` as ``2026-11-28 23:59:59``, a form that pyarrow parses strictly."""
     lengths = set(pc.min_max(pc.binary_length(texts)).as_py().values())
     if texts.null_count or texts.offset or lengths != {_UTC_TEXT_BYTES}:
         return None

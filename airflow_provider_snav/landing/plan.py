@@ -1,4 +1,4 @@
-"""What is to land, and what has landed."""
+"""The options of a landing, the files to land, and the files that have landed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LandingOptions:
-    """How to land.
+    """The options of one landing.
 
-    :param base_name: what every file name begins with.
-    :param attempt: tells this try from others that may still be running.
+    The transfer operator documents the other parameters.
+
+    :param base_name: the start of every file name.
+    :param attempt: a name for this try that no other try uses, because another try may still be running.
     :param typed: False for Parquet files whose columns are all text.
-    :param rules: what must not land as it came.
+    :param rules: the columns to drop or to hash.
     """
 
     base_name: str
@@ -40,7 +42,13 @@ class LandingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file to land: the ``position``-th URL of a slice's job."""
+    """One file to land.
+
+    :param part: the slice of the Export.
+    :param job: the job of the slice, as LinkedIn reported it.
+    :param position: of the file's URL in the job's download URLs, counted from 0.
+    :param path: the destination of the file.
+    """
 
     part: Slice
     job: ExportJob
@@ -50,13 +58,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LandedFile:
-    """One file as it lies on the store.
+    """One landed file.
 
-    ``bytes`` and ``sha256`` are of the object, compressed or not. Without ``has_header``, the file begins
-    with a row, and ``columns`` are those of its job's first file.
-
-    ``source_sha256`` is of the CSV as exported. It is there if the object does not hold that CSV. So are
-    the columns that were dropped or hashed, or that have no documented type.
+    :param uri: of the file, without the connection id.
+    :param rows: the number of records without the header.
+    :param bytes: the size of the file on the store, after compression.
+    :param sha256: of the file on the store, in hexadecimal digits.
+    :param columns: the names of the columns.
+    :param job_id: of LinkedIn's export job.
+    :param start_at: the start of the data, ISO 8601 text in UTC.
+    :param end_at: the end of the data, in the same form. In LinkedIn's range, the end is included.
+    :param has_header: False if the file begins with a row. ``columns`` then come from the job's first file.
+    :param source_sha256: of the exported CSV, if the file is Parquet or columns were dropped or hashed.
+    :param untyped_columns: the names of columns without a documented type, for Parquet files.
+    :param dropped_columns: the names of columns that were dropped.
+    :param hashed_columns: the names of columns that were hashed.
     """
 
     uri: str
@@ -74,7 +90,10 @@ class LandedFile:
     hashed_columns: list[str] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The form for XCom, manifests and asset events, without what does not apply."""
+        """Return the form for XCom, manifests and asset events.
+
+        A field of the last four is left out if it is None.
+        """
         return {
             name: value for name, value in asdict(self).items() if name not in _MAY_LACK or value is not None
         }

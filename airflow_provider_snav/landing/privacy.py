@@ -1,4 +1,4 @@
-"""Columns that must not reach the store: dropped, or replaced by a keyed hash."""
+"""Drop columns that must not reach the store, or replace their values by a keyed hash."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.landing.blocks import records
 from airflow_provider_snav.landing.compress import Compressor
 
-# A header names columns. Anything else may be a row, and a row holds personal data.
+# The form of a column's name. Any other text may be a value, and a value may be personal data.
 _NAME = re.compile(r"[A-Za-z_][\w .-]{0,99}", re.ASCII)
 _CACHED_HASHES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
-    """Which columns do not land as they came.
+    """The columns to drop or to hash.
 
-    :param drop: names of the columns to leave out.
-    :param hash: names of the columns whose values are replaced by their HMAC-SHA256 in hexadecimal digits.
-    :param key: of the HMAC; the same key makes the same hashes in every run.
-    :param ignore_missing: True if a file may lack a column.
+    :param drop: the names of the columns to drop.
+    :param hash: the names of the columns to hash. Their values become HMAC-SHA256 in hexadecimal digits.
+    :param key: the key of the HMAC. The same key makes the same hashes in every run.
+    :param ignore_missing: True if a file may lack one of these columns.
     """
 
     drop: Sequence[str] = ()
@@ -49,10 +49,11 @@ class ColumnRules:
     def check_header(self, columns: Sequence[str]) -> None:
         """Check the rules against the header of a file.
 
-        :raises SalesNavigatorLandingError: a column is not there, or no column would be left.
+        :param columns: the fields of the file's first record.
+        :raises SalesNavigatorLandingError: a column is missing, or no column would be left.
         """
         missing = [name for name in (*self.drop, *self.hash) if name not in columns]
-        # Without a header, every column is missing, and all of them would land.
+        # In a file without a header, every name is missing, so all columns would land unchanged.
         if missing and not (self.ignore_missing and _are_names(columns)):
             raise SalesNavigatorLandingError(
                 f"drop_columns or hash_columns names {', '.join(map(repr, missing))}, and the file has no"
@@ -65,17 +66,17 @@ class ColumnRules:
             )
 
     def changes(self, columns: Sequence[str]) -> dict[str, list[str]]:
-        """Fields of LandedFile: what these rules do to a file with such columns."""
+        """Return the fields of LandedFile that describe the effect of these rules on these columns."""
         changes = {"dropped_columns": self.drop, "hashed_columns": self.hash}
         found = {key: [name for name in names if name in columns] for key, names in changes.items()}
         return found if self else {}
 
     def hasher(self) -> Callable[[str], str]:
-        """The function that hashes a value; it remembers the values that come often."""
+        """Return a function that hashes a value. The function caches recent values."""
 
         @lru_cache(_CACHED_HASHES)
         def hashed(value: str) -> str:
-            # An empty field says that there is no value. Its hash would look like one.
+            # An empty field means that there is no value. Its hash would look like a value.
             text = value.encode("utf-8", "surrogateescape")
             return hmac.digest(self.key, text, "sha256").hex() if text else ""
 
@@ -98,9 +99,12 @@ def _are_names(columns: Sequence[str]) -> bool:
 
 
 def shown(column: str, place: int) -> str:
-    """A column in a message: its name, or its number if the name may be a value of a file without a header.
+    """Return a column's name for a message, or its number if the name may be a value.
 
-    :param place: counted from 0.
+    In a file without a header, a value stands in the place of the name.
+
+    :param column: the name.
+    :param place: the position of the column, counted from 0.
     """
     return f"column {column!r}" if _NAME.fullmatch(column) else f"column number {place + 1}"
 
@@ -109,7 +113,13 @@ NO_RULES = ColumnRules()
 
 
 class RedactedCsv:
-    """One CSV file without what must not land. Feed it blocks of whole records, then finish it."""
+    """A CSV file with dropped or hashed columns. Pass whole records to ``feed``, then call ``finish`` once.
+
+    :param rules: the columns to drop or to hash.
+    :param columns: the names of all columns.
+    :param packer: the compression of the file.
+    :raises SalesNavigatorLandingError: the rules do not fit the columns.
+    """
 
     def __init__(self, rules: ColumnRules, columns: Sequence[str], packer: Compressor) -> None:
         rules.check_header(columns)
@@ -124,14 +134,15 @@ class RedactedCsv:
         self._begun = False
 
     def feed(self, block: bytes, line: int) -> bytes:
-        """Take records.
+        """Take the next records.
 
-        :param line: number of the block's first line, for messages.
-        :returns: bytes of the file that are ready.
-        :raises SalesNavigatorLandingError: a record has more or fewer fields than the header. Which column a
-            field belongs to is then unknown.
+        :param block: whole records.
+        :param line: the number of the block's first line, for messages.
+        :returns: the bytes of the file that are ready, often none.
+        :raises SalesNavigatorLandingError: a record has more or fewer fields than the header. The column of
+            a field is then unknown.
         """
-        # A CR inside a field is quoted only by a writer whose line end has one.
+        # csv.writer quotes a field with a CR only if the line end contains a CR.
         line_end = "\r\n" if b"\r" in block else "\n"
         rows = self._redacted(block, line)
         if not self._begun:
@@ -142,7 +153,7 @@ class RedactedCsv:
         return self._packer.compress(text.getvalue().encode("utf-8", "surrogateescape"))
 
     def finish(self, _: Mapping[str, str]) -> bytes:
-        """The rest of the bytes."""
+        """Return the rest of the bytes."""
         return self._packer.flush()
 
     def _redacted(self, block: bytes, line: int) -> Iterator[Sequence[str]]:
@@ -163,7 +174,9 @@ class RedactedCsv:
 def check_columns(value: Any, name: str) -> None:
     """Check a list of column names.
 
-    :raises SalesNavigatorConfigurationError: it is something else, or has a name twice.
+    :param value: the value of the argument.
+    :param name: the name of the argument, for the message.
+    :raises SalesNavigatorConfigurationError: it is not a list of names, or it contains a name twice.
     """
     texts = isinstance(value, list | tuple) and all(isinstance(each, str) and each for each in value)
     if not texts or len(set(value)) != len(value):
@@ -173,9 +186,12 @@ def check_columns(value: Any, name: str) -> None:
 
 
 def check_rules(drop: Sequence[str], hash_: Sequence[str], key_conn_id: str | None) -> None:
-    """Check how the arguments fit together.
+    """Check that the arguments do not contradict each other.
 
-    :raises SalesNavigatorConfigurationError: a column is to be dropped and hashed, or a key is missing.
+    :param drop: the argument ``drop_columns``.
+    :param hash_: the argument ``hash_columns``.
+    :param key_conn_id: the argument ``hash_key_conn_id``.
+    :raises SalesNavigatorConfigurationError: a column is in both lists, or the key's connection is missing.
     """
     if both := sorted({*drop} & {*hash_}):
         raise SalesNavigatorConfigurationError(
@@ -191,9 +207,11 @@ def check_rules(drop: Sequence[str], hash_: Sequence[str], key_conn_id: str | No
 def rules_for(
     export: Export, drop: Sequence[str], hash_: Sequence[str], key_conn_id: str | None, ignore_missing: bool
 ) -> ColumnRules:
-    """The rules of one landing, with their key.
+    """Return the rules of one landing. Read the key from its connection.
 
-    :raises SalesNavigatorConfigurationError: there is no key, or every documented column is to be dropped.
+    The parameters are those of the transfer operator.
+
+    :raises SalesNavigatorConfigurationError: there is no key, or ``drop`` has every documented column.
     """
     schema = SCHEMAS[export.export_type or export.kind]
     if schema.complete and {column.name for column in schema.columns} <= set(drop):
@@ -208,7 +226,7 @@ def _key(conn_id: str) -> bytes:
     except AirflowNotFoundException:
         raise SalesNavigatorConfigurationError(
             f"hash_key_conn_id={conn_id!r}: there is no such connection. Make one whose password is the key.",
-            # Airflow says so, too, when it could not look the connection up.
+            # Airflow raises the same error when the look-up of the connection failed.
             retryable=True,
         ) from None
     if not password:

@@ -1,4 +1,4 @@
-"""How far a landing has come, for whoever reads the task's log meanwhile."""
+"""The progress of a landing, for the task's log."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Says how far a landing has come, now and then. Shared by its threads.
+    """Logs the progress of a landing at intervals. All threads of the landing share it.
 
-    :param log: of the task. The command line's wants lines more often, see ``seconds_between_lines``.
+    :param files: the number of files to land.
+    :param log: the logger of the task. Its attribute ``seconds_between_lines`` changes the interval of 10
+        seconds; the command line uses that.
+    :param clock: returns the time in seconds.
     """
 
     def __init__(self, files: int, log: Any, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,14 +30,15 @@ class Progress:
         self._pause: float = getattr(log, "seconds_between_lines", _SECONDS_BETWEEN_LINES)
 
     def done(self, name: str) -> None:
-        """Note that a file has come to its end."""
+        """Record that the download of a file is complete."""
         with self._lock:
             self._done.add(name)
 
     def reached(self, name: str, size: int) -> None:
-        """Note how many bytes of a file's CSV have come; say so every ten seconds.
+        """Record how much of a file has been downloaded. Log the progress if the interval has passed.
 
-        A download that starts over counts anew.
+        :param name: of the file.
+        :param size: the bytes of its CSV so far. A new download of the file starts again at 0.
         """
         with self._lock:
             self._bytes[name] = size

@@ -1,9 +1,9 @@
-"""Staged files made visible: all of them, and of earlier runs of the export none.
+"""Make all staged files visible, and remove the files of earlier runs of the export.
 
-Two tries may publish at once. The first name decides: the try that still finds there what it saw before, and
-puts its own file in its place, goes on; the other one stops. Files of an earlier run are those that were seen
-before publishing began and are still the same; no others are replaced or removed. A try that fails takes back
-only files that are provably its own, and names the others.
+Two tries may publish at the same time. The first file name decides which try continues. A try replaces the
+file under that name only if the file has not changed since the try listed the folder. The other try stops.
+Files of earlier runs are those in that list; no other file is replaced or removed. A try that fails removes
+only files that are provably its own, and its error names the others.
 """
 
 from __future__ import annotations
@@ -33,24 +33,27 @@ if TYPE_CHECKING:
     from airflow_provider_snav.exports.export import Export
 
 _LEFTOVER_SECONDS = 24 * 3600
-"""A staged file this old belongs to no try that still runs."""
+"""The age, in seconds, after which a staged file cannot belong to a running try."""
 
 _FOOTER_BYTES = 64 * 1024
-"""How much of a Parquet file's end is read for our mark."""
+"""The number of bytes at the end of a Parquet file in which ``PARQUET_MARK`` is searched."""
 
 _TRIES, _PAUSE = 10, 0.1
-"""How often, and after how many seconds, a name is tried again that another try is about to give up."""
+"""The number of tries for a name that another try is about to free, and the pause between them in seconds."""
 
 
 class UnconfirmedError(SalesNavigatorError):
-    """It is unknown whether the confirmation of a publication was done, so its files must stay."""
+    """It is unknown whether the confirmation of a publication succeeded, so the files must stay."""
 
 
 class Publication:
-    """The files of one export in one folder, before and after they are visible.
+    """The publication of one export's files in one folder.
 
-    :param export: is named in the manifest.
-    :param check: raises if this try may change nothing more; is called before each change.
+    :param folder: the destination.
+    :param export: the Export. The manifest describes it.
+    :param options: how to land.
+    :param check: a function that raises if this try may not change the folder. It runs before each change.
+    :param log: the logger of the task.
     """
 
     def __init__(
@@ -70,16 +73,19 @@ class Publication:
         self._seen: dict[str, Stored] = {}
         self._removed: list[str] = []
         self._revealed: dict[str, Stage] = {}
-        # Whether the store keeps the attempt of a file; known once it was found with one of ours.
+        # True if the store keeps the attempt in a file's metadata. The first published file shows this.
         self._marks = False
 
     @property
     def touched(self) -> list[str]:
-        """The names that may hold something else now than before."""
+        """The names of the files that this try may have written, replaced or removed."""
         return list(dict.fromkeys([*self._removed, *self._revealed]))
 
     def refuse_existing(self) -> None:
-        """:raises SalesNavigatorDestinationError: ``if_exists="fail"`` and something lies there."""
+        """Check the folder if ``if_exists="fail"``.
+
+        :raises SalesNavigatorDestinationError: the folder already has files of this export.
+        """
         if self._options.if_exists == "fail":
             self._seen = self._listed()
             if names := sorted(name for name in self._seen if not leftover_of(name)):
@@ -88,11 +94,15 @@ class Publication:
     def publish(
         self, stages: Mapping[str, Stage], files: Sequence[LandedFile], confirm: Callable[[], None]
     ) -> None:
-        """Make every file visible and remove those of earlier runs.
+        """Make every file visible, and remove the files of earlier runs.
 
-        :param stages: by name, in the order of ``files``.
-        :param confirm: is called last. After a ``SalesNavigatorError`` it was not done, and publication has
-            failed. After any other error, or :class:`UnconfirmedError`, it may be done: the files stay.
+        :param stages: the sealed stages by file name, in the order of ``files``.
+        :param files: the descriptions of the files.
+        :param confirm: a function that is called last. A ``SalesNavigatorError`` means that it did nothing,
+            so the publication fails. Any other error, or :class:`UnconfirmedError`, means that it may have
+            succeeded, so the files stay.
+        :raises OvertakenError: another try or task wrote a file of this export meanwhile.
+        :raises SalesNavigatorDestinationError: the store failed, or ``if_exists="fail"`` and files exist.
         """
         try:
             with self._store.locked():
@@ -101,7 +111,7 @@ class Publication:
                     self._seen = self._listed()
                 self._publish(stages, files)
             self._check()
-        except BaseException as error:  # a file that an interrupt left would have each retry refused
+        except BaseException as error:  # also after an interrupt: a leftover file would make every retry fail
             self._roll_back(error)
             raise
         try:
@@ -115,7 +125,7 @@ class Publication:
     def _publish(self, stages: Mapping[str, Stage], files: Sequence[LandedFile]) -> None:
         manifest = manifest_name(self._options.base_name)
         if manifest in self._seen:
-            # It describes the files that are about to be replaced.
+            # The old manifest describes files that this try replaces.
             self._remove(manifest, self._seen.pop(manifest))
         for (name, stage), file in zip(stages.items(), files, strict=True):
             self._reveal(name, stage, file.bytes)
@@ -130,7 +140,7 @@ class Publication:
     def _reveal(self, name: str, stage: Stage, size: int) -> None:
         for tries in range(_TRIES):
             self._check()
-            # Noted before the request: an interrupt may come when the store has the file already.
+            # Recorded before the request, because an interrupt may come after the store published the file.
             self._revealed[name] = stage
             try:
                 stage.publish(self._seen.get(name))
@@ -141,7 +151,7 @@ class Publication:
                     if self._options.if_exists == "fail":
                         raise self._already_there([name]) from None
                     raise
-                # Whoever wrote it has lost the first name to this try: it stops, and takes back its own.
+                # This try has the first name. The try that wrote this file stops and removes its own files.
                 self._check_first()
                 self._seen_again(name, stage)
             except SalesNavigatorError:
@@ -159,7 +169,7 @@ class Publication:
             self._seen.pop(name, None)
 
     def _verify(self, stage: Stage, size: int | None = None) -> None:
-        """Every file is found under its name, with its size."""
+        """Check that the store has this try's file under its name, with the right size in bytes."""
         found = stage.look()
         if found is None:
             raise SalesNavigatorDestinationError(f"{stage.uri} was published and is not there.")
@@ -177,11 +187,11 @@ class Publication:
         self._verify(next(iter(self._revealed.values())))
 
     def _roll_back(self, error: BaseException) -> None:
-        # Where nothing lay before, leave nothing: else if_exists="fail" would refuse the retry, and files of
-        # a try that was overtaken would lie among those of the other.
+        # Remove files only in these two cases. With if_exists="fail", a file left here would make the retry
+        # fail. After an OvertakenError, this try's files would be mixed with those of the other try.
         if self._options.if_exists != "fail" and not isinstance(error, OvertakenError):
             return
-        # The first name last: it keeps others out.
+        # The first name is removed last, because it keeps other tries out.
         for name, stage in reversed(list(self._revealed.items())):
             with suppress(SalesNavigatorError):
                 found = stage.look()
@@ -202,7 +212,7 @@ class Publication:
             stage.discard()
 
     def _listed(self) -> dict[str, Stored]:
-        """Files of this export, whole and staged, by name."""
+        """Return this export's files in the folder, published and staged, by name."""
         base_name = self._options.base_name
         with reporting_refusal(uri_of(self._folder), "listed"):
             found = self._store.listed(base_name, f".{base_name}")
@@ -213,7 +223,7 @@ class Publication:
             }
 
     def _is_of_others(self, name: str) -> bool:
-        """Whether another program may have made a Parquet file of a CSV file that landed earlier."""
+        """Return True for a Parquet file that another program may have made from a landed CSV file."""
         if self._options.format == "parquet" or not name.endswith(SUFFIXES["parquet", None]):
             return False
         end: bytes = self._folder.fs.tail((self._folder / name).path, _FOOTER_BYTES)

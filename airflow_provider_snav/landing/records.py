@@ -1,4 +1,4 @@
-"""What a CSV file holds, learned while its bytes go by: how many records, and which columns."""
+"""Count the records of a CSV file and read its columns, while its bytes are streamed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from airflow_provider_snav.api.errors import SalesNavigatorIncompleteDownloadErr
 from airflow_provider_snav.landing.evidence import is_header, kind_of, not_an_export
 
 MAX_HEADER_BYTES = 1024 * 1024
-"""Bytes held back to read the header from, blanks before it included."""
+"""The most bytes that are kept to read the header, including blanks before it."""
 
-# With the bytes of a no-break space and of another byte order mark.
+# Also the bytes of a no-break space and of a second byte order mark.
 _BLANKS = b" \t\r\n\v\f\xc2\xa0\xef\xbb\xbf"
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'",\r\n\0'))
-# A quoted field begins where a field begins, and ends before a quote that is not doubled, or not at all.
+# A quote opens a quoted field only at the start of a field. The field ends at the first quote that is not
+# doubled, or has no end.
 _QUOTED_FIELD = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+"?+')
 _CR_ALONE = re.compile(rb"\r[^\n]")
 _BLANK_LINES = re.compile(rb"\n\n+")
-# Stands for a quoted field. No text has it: CsvProfile refuses NUL bytes.
+# Replaces a quoted field. The text itself cannot contain it, because CsvProfile refuses NUL bytes.
 _A_FIELD = b"\0"
-# Behind a text, its quote ends a field, begins one, is the second of two, or stands in the middle of one.
+# It is added after a text to find the reader's state there. Its quote ends a field, begins a field, is the
+# second of two quotes, or is in the middle of a field.
 _PROBE = b'"\1'
 _MAX_MARK_BYTES = len(codecs.BOM_UTF32)
 _EXACT_CHUNKS = 16
@@ -30,26 +32,27 @@ _MAX_HELD_BYTES = 1024
 
 
 class RecordCounter:
-    """Counts records as Python's ``csv.reader`` does (``strict=False``, ``newline=""``), chunk by chunk.
+    """Counts records, chunk by chunk, as Python's ``csv.reader`` does (``strict=False``, ``newline=""``).
 
-    LF, CRLF and CR end a record, a quote opens a field only where the field begins, and a blank line is no
-    record. The text must not hold NUL bytes.
+    LF, CRLF and CR end a record. A quote opens a quoted field only at the start of a field. A blank line is
+    not a record. The text must not contain NUL bytes.
 
-    The quick way deletes nearly all text before it counts: quotes, commas and line ends are a tenth of it.
-    That hides whether a quote stands where a field begins. It matters only if an odd number of quotes stands
-    between two commas or line ends: after an even number, a reader is outside quotes, wherever they stand.
-    An odd number, a CR alone and a line without a comma take the exact way, at half the speed.
+    The quick way counts after it has deleted all text but quotes, commas and line ends, about 90 percent.
+    It cannot see whether a quote is at the start of a field. This matters only after an odd number of quotes
+    between two commas or line ends. After an even number, a reader is always outside quotes. The exact way
+    has half the speed. It reads text with an odd number, a CR without LF, or a line without a comma.
 
-    :ivar records: records that have ended; after :meth:`finish`, all.
-    :ivar commas: commas of the record that has not ended.
-    :ivar in_record: True, after :meth:`finish`, if the last record has no line end.
-    :ivar in_quotes: True, after :meth:`finish`, if its last field has no closing quote.
+    :ivar records: the number of records that have ended; after :meth:`finish`, of all records.
+    :ivar commas: the number of commas in the record that has not ended.
+    :ivar in_record: after :meth:`finish`, True if the last record has no line end.
+    :ivar in_quotes: after :meth:`finish`, True if the last field has no closing quote.
     """
 
     def __init__(self) -> None:
         self.records = self.commas = 0
         self.in_record = self.in_quotes = False
-        # The shortest text that brings a reader to where the last chunk left it, then bytes not read yet.
+        # The shortest text after which a reader has the state it had after the last chunk, and then the bytes
+        # that were not counted.
         self._left = b""
         self._exact_chunks = 0
 
@@ -58,24 +61,24 @@ class RecordCounter:
         if not self._exact_chunks:
             if self._read_quickly(chunk):
                 return
-            # The next chunks are likely to be of the same kind.
+            # The next chunks probably need the exact way too.
             self._exact_chunks = _EXACT_CHUNKS
         self._exact_chunks -= 1
-        # The next byte shows whether this is half of a line end.
+        # A CR at the end may be the first half of a CRLF. The next byte shows it.
         half = chunk.endswith(b"\r")
         self._read_exactly(self._left, chunk[:-1] if half else chunk)
         self._left += b"\r" * half
 
     def finish(self) -> None:
-        """State that the text has ended; its last record needs no line end."""
+        """Count the last record, which may have no line end. Call it once, after the last byte."""
         self._read_exactly(self._left, b"")
         self.in_record, self.in_quotes = self._left != b"", self._left == b'"'
         self.records += self.in_record
 
     def _read_quickly(self, chunk: bytes) -> bool:
-        """Count a chunk without a comma or a line end inside quotes; return False for any other."""
+        """Count a chunk that has no comma and no line end inside quotes; return False for any other chunk."""
         tail = chunk[-_MAX_HELD_BYTES:]
-        # What follows the last mark is read with the next chunk.
+        # The bytes after the last comma or line end are read with the next chunk.
         held = len(tail) - 1 - max(tail.rfind(b","), tail.rfind(b"\n"))
         marks = self._left.translate(None, _ALL_BUT_MARKS) + chunk.translate(None, _ALL_BUT_MARKS)
         marks = marks.rstrip(b'"\r')
@@ -100,7 +103,7 @@ class RecordCounter:
         if b"\r" in fields:
             fields = fields.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         marks = fields.translate(None, _ALL_BUT_MARKS)
-        # Either a blank line, or a record of one field.
+        # There is a blank line or a record of one field.
         if b"\n\n" in marks or marks.startswith(b"\n"):
             marks = _BLANK_LINES.sub(b"\n", fields.lstrip(b"\n"))
         self._count(marks)
@@ -112,14 +115,15 @@ class RecordCounter:
         if unended:
             self.commas = 0
         elif self._left.startswith(b","):
-            # It has been counted before.
+            # An earlier call has counted this comma.
             self.commas -= 1
         self.commas += marks.count(b",", unended)
 
     @staticmethod
     def _probed(fields: bytes, last: bytes) -> tuple[bytes, bytes]:
-        """The fields without the probe, and the shortest text that leaves a reader where they do.
+        """Return the fields without the probe, and the shortest text that gives a reader the same state.
 
+        :param fields: the text with the probe, in which quoted fields are replaced.
         :param last: the last byte of the text before the probe.
         """
         if fields.endswith(_A_FIELD + _PROBE[1:]):
@@ -132,12 +136,12 @@ class RecordCounter:
 
 
 class CsvProfile:
-    """The columns and the number of rows of an export that arrives in chunks of any size.
+    """The columns and the number of rows of an export, read from chunks of any size.
 
-    Feed every byte, then call :meth:`finish`; ``rows`` and ``columns`` are final only then. The text is
-    UTF-8, with or without a byte order mark.
+    Pass every byte to :meth:`feed`, then call :meth:`finish`. ``rows`` and ``columns`` are final only then.
+    The text is UTF-8, with or without a byte order mark.
 
-    Memory does not grow with the file: at most :data:`MAX_HEADER_BYTES` and one chunk are held.
+    Memory does not grow with the file: it holds at most :data:`MAX_HEADER_BYTES` and one chunk.
     """
 
     def __init__(self) -> None:
@@ -149,29 +153,30 @@ class CsvProfile:
 
     @property
     def rows(self) -> int:
-        """Records without the header; a blank line is none."""
+        """The number of records without the header. A blank line is not a record."""
         return max(self._counter.records - 1, 0)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the file.
 
-        :raises SalesNavigatorIncompleteDownloadError: this is not an export.
+        :param chunk: bytes of the CSV.
+        :raises SalesNavigatorIncompleteDownloadError: the file is not an export.
         """
         if self._start is None:
             self._take(chunk)
             return
         self._start += chunk
-        # A byte order mark may come in pieces.
+        # Chunks may split a byte order mark.
         if len(self._start) >= _MAX_MARK_BYTES:
             start, self._start = self._start, None
             self._take(start.removeprefix(codecs.BOM_UTF8))
 
     def finish(self, *, vouched: bool = True) -> None:
-        """State that the last byte has been fed.
+        """Check the file after its last byte.
 
-        :param vouched: False if neither a length nor an end mark of the transfer says that the file is whole.
-            ``rowCount`` cannot vouch for the last record: one that was cut in the middle counts too.
-        :raises SalesNavigatorIncompleteDownloadError: the file is empty, was cut, or is not an export.
+        :param vouched: False if neither a length nor an end mark of the transfer proves that the file is
+            complete. ``rowCount`` is no proof, because a last record that was cut in the middle counts too.
+        :raises SalesNavigatorIncompleteDownloadError: the file is empty, incomplete, or not an export.
         """
         if self._start == b"":
             raise _cut("The file is empty: not even a header came")

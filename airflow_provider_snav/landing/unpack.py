@@ -1,7 +1,7 @@
-"""Downloads as they should have been: zip and gzip unpacked as a stream, everything else as it came.
+"""Unpack a download as a stream if it is zip or gzip. Other downloads stay as they are.
 
-LinkedIn's documents speak of a "CSV stream" in one place and of a "CSV zip" in another, so the first
-bytes decide. Memory is constant: a chunk of the download and a piece of the output are held at a time.
+LinkedIn documents a "CSV stream" in one place and a "CSV zip" in another, so the first bytes decide. Memory
+is constant: it holds one chunk of the download and one piece of the output.
 """
 
 from __future__ import annotations
@@ -28,40 +28,41 @@ _DESCRIPTOR = b"PK\x07\x08"
 _DIRECTORY = b"PK\x01\x02"
 _END = b"PK\x05\x06"
 
-# Of a member's header: flags, method, CRC-32, packed size, unpacked size, lengths of name and extra.
+# A member's header: flags, method, CRC-32, packed size, unpacked size, lengths of the name and the extra.
 _HEADER = struct.Struct("<6x2H4x3L2H")
 _ENCRYPTED, _SIZES_FOLLOW = 0x0001, 0x0008
 _STORED, _DEFLATED = 0, 8
 _ZIP64, _SIZE_IS_IN_ZIP64 = 0x0001, 0xFFFFFFFF
 _END_RECORD = struct.Struct("<20xH")
-# Up to 64 KiB each: a directory entry's name, extra and comment, and the archive's own comment.
+# The directory and the end record. A name, an extra and a comment have up to 64 KiB each.
 _MAX_TAIL_BYTES = 16 * 64 * 1024
 _WRONG_CHECKSUM = "does not match the checksum in its zip archive"
 
 
 class Source(Protocol):
-    """A download as it comes: :class:`airflow_provider_snav.hooks.requests_transport.Download`."""
+    """An open download, such as :class:`airflow_provider_snav.hooks.requests_transport.Download`."""
 
     @property
     def received(self) -> int:
-        """Bytes that came over the wire so far."""
+        """The number of bytes received from the network so far."""
         ...
 
     @property
     def vouched(self) -> bool:
-        """True if the transfer says where the file ends."""
+        """True if the transfer proves where the file ends."""
         ...
 
     def __iter__(self) -> Iterator[bytes]: ...
 
 
 class Unpacked:
-    """The content of a download: of the one file in a zip, of a gzip, or the bytes as they came.
+    """The content of a download: of the only file in a zip, of a gzip, or the bytes as received.
 
-    Nothing is read before the first item is asked for. Plain chunks are handed on, not copied.
-    When the iteration ends, the download was read to its end and an archive's checksum was verified.
+    The first iteration starts to read. Chunks that are not packed are passed on without a copy. After the
+    iteration, the download has been read to its end, and the checksum of an archive has been verified.
 
-    :ivar vouched: True, once the iteration has ended, if an archive or the transfer said where the file ends.
+    :param source: the download.
+    :ivar vouched: after the iteration, True if an archive or the transfer proves where the file ends.
     """
 
     def __init__(self, source: Source) -> None:
@@ -90,7 +91,7 @@ class Unpacked:
 
 
 def _unzip(stream: ByteStream, received: Callable[[], int]) -> Iterator[bytes]:
-    """The content of the one file; folders and what macOS adds beside it are passed over."""
+    """Yield the content of the only file. Skip folders and the files that macOS adds."""
     found = ""
     while stream.peek(len(_MEMBER)) == _MEMBER:
         member = _Member.read(stream)
@@ -110,7 +111,7 @@ def _unzip(stream: ByteStream, received: Callable[[], int]) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One entry of a zip archive, as the header before its data describes it."""
+    """One entry of a zip archive, from the header before its data."""
 
     name: str
     flags: int
@@ -138,7 +139,7 @@ class _Member:
         return not last or folder.partition("/")[0] == "__MACOSX" or last.startswith("._")
 
     def content(self, stream: ByteStream) -> Iterator[bytes]:
-        """Yield the unpacked content and check it against its checksum."""
+        """Yield the unpacked content, then verify its checksum."""
         start = stream.consumed
         crc = size = 0
         for piece in self._unverified(stream):
@@ -166,7 +167,7 @@ class _Member:
 
 
 def _zip64_packed_size(extra: bytes, *, has_size: bool) -> int:
-    """The packed size of a member whose header has no room for it."""
+    """Return the packed size from the ZIP64 extra field, which holds it if the header cannot."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         sizes, extra = extra[4 : 4 + length], extra[4 + length :]
@@ -188,13 +189,13 @@ def _stored(stream: ByteStream, size: int) -> Iterator[bytes]:
 
 
 def _stored_up_to_descriptor(stream: ByteStream) -> Iterator[bytes]:
-    """Data of a length that only the descriptor behind it tells: it ends where one fits what came before."""
+    """Yield data of unknown length. It ends before a descriptor that matches the data read so far."""
     crc = size = 0
     while len(stream.peek(len(_DESCRIPTOR))) == len(_DESCRIPTOR):
         if _descriptor(stream, crc, size, size):
             return
         chunk = stream.read()
-        # At the end of the chunk, a signature may have begun.
+        # The last bytes of the chunk may be the start of a signature.
         end = chunk.find(_DESCRIPTOR, 1)
         end = max(len(chunk) - len(_DESCRIPTOR) + 1, 1) if end < 0 else end
         stream.put_back(chunk[end:])
@@ -204,10 +205,10 @@ def _stored_up_to_descriptor(stream: ByteStream) -> Iterator[bytes]:
 
 
 def _descriptor(stream: ByteStream, crc: int, packed_size: int, size: int) -> bytes:
-    """The record that comes next, if it says this of the data before it; else nothing.
+    """Return the next bytes if they are a descriptor with these values; otherwise no bytes.
 
-    Writers may leave the signature out and may write sizes of 4 or of 8 bytes, and nothing in a stream says
-    which. Longest first: an empty file's short record is the beginning of its long one.
+    A descriptor may lack the signature, and its sizes may have 4 or 8 bytes. The stream does not say which.
+    The longest form is tried first, because the short record of an empty file is the start of its long one.
     """
     short = struct.pack("<3L", crc, packed_size % 2**32, size % 2**32)
     long = struct.pack("<L2Q", crc, packed_size, size)

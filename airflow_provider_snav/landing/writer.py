@@ -1,4 +1,4 @@
-"""Hashing and writing one file, if need be beside the thread that receives and counts it."""
+"""Hash and write one file, optionally in a second thread while the first thread receives and counts."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from airflow_provider_snav.storage.staging import Stage
 
-# Each hand-over between two threads costs as much as hashing some 100 KiB.
+# To pass a piece to another thread takes as long as to hash about 100 KiB, so pieces are large.
 _PIECE_BYTES: Final = 1024 * 1024
 _MOST_AHEAD: Final = 2
 
 
 class HashingWriter:
-    """Writes to a stage and takes the SHA-256 of what it wrote.
+    """Writes to a stage and computes the SHA-256 of all bytes.
 
-    Hashing and writing let other threads run, and counting CSV records does not: side by side they take
-    little longer than counting alone.
+    Hashing and writing release Python's global lock, and counting CSV records does not. In two threads,
+    all three take little longer than counting alone.
 
-    :param beside: True for a thread of its own, which holds up to eight MiB more. Files that land side by
-        side need none, since each of them is hashed while another is counted.
-    :ivar bytes: how many were written; final after :meth:`finish`.
+    :param stage: the file to write.
+    :param beside: True to hash and write in a second thread, which uses up to 8 MiB more memory. Files that
+        land in parallel do not need it, because one file is hashed while another is counted.
+    :ivar bytes: the number of bytes written. It is final after :meth:`finish`.
     """
 
     def __init__(self, stage: Stage, *, beside: bool) -> None:
@@ -40,14 +41,14 @@ class HashingWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The stage may be discarded once nobody writes to it any more.
+        # The caller may discard the stage only after the thread has stopped writing.
         if self._thread:
             self._thread.shutdown(cancel_futures=True)
 
     def write(self, data: bytes) -> None:
         """Append ``data``.
 
-        :raises SalesNavigatorDestinationError: the storage refused these or earlier bytes.
+        :raises SalesNavigatorDestinationError: the store refused these or earlier bytes.
         """
         if not self._thread:
             self._put([data])
@@ -60,8 +61,8 @@ class HashingWriter:
     def finish(self) -> str:
         """Write the rest.
 
-        :returns: the SHA-256 of everything, in hexadecimal digits.
-        :raises SalesNavigatorDestinationError: the storage refused.
+        :returns: the SHA-256 of all bytes, in hexadecimal digits.
+        :raises SalesNavigatorDestinationError: the store refused some of the bytes.
         """
         if self._thread:
             self._hand_over(self._thread)
