@@ -77,7 +77,8 @@ class Downloads:
     def completed_jobs(self) -> list[ExportJob]:
         """Read the jobs of all slices from LinkedIn, each with its download URLs.
 
-        A completed job without a file is read again, up to 5 times, because the file may appear later.
+        A completed job without a file is read up to 5 times, because the file may appear later. A job with a
+        ``rowCount`` of 0 is read once.
 
         :raises SalesNavigatorLandingError: a job was not submitted or is not completed.
         :raises SalesNavigatorApiError: LinkedIn refused a request.
@@ -109,7 +110,7 @@ class Downloads:
         return list(files.values())
 
     def _waves(self, parts: Sequence[Part]) -> list[list[Part]]:
-        """Group the parts that can land in parallel. If columns must be known, first files land first."""
+        """Group the parts that can land in parallel. If columns must be known, first files come first."""
         if not needs_header(self._options):
             return [list(parts)]
         waves = [part for part in parts if part.position == 0], [part for part in parts if part.position]

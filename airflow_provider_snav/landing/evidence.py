@@ -37,7 +37,7 @@ _KINDS = tuple(
     )
 )
 
-# LinkedIn does not use these separators, but no sentence contains them. Such a file lands as it is.
+# LinkedIn does not use these separators. Error messages rarely do, so such a file lands as it is.
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _CAMEL_CASE = re.compile(r"[a-z]\w*")
 _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*")
@@ -87,7 +87,7 @@ def names_columns(record: Sequence[str], header: Sequence[str]) -> bool:
     """Return True if the first record of a job's second or later file is a header, False if it is a row.
 
     It is a header if it shares a name with the first file's header. It is also a header if all its values are
-    different and have the form of a name, because a row is unlikely to be like that.
+    different and have the form of a name. A row is unlikely to have such values.
 
     :param record: the fields of the first record.
     :param header: the header of the job's first file.

@@ -1,4 +1,4 @@
-"""Names of landed files. Two exports never share a name, and a second run of an export has the same names."""
+"""Names of landed files. By default, two exports never share a name, and a rerun has the same names."""
 
 from __future__ import annotations
 

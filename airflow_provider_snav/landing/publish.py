@@ -2,8 +2,10 @@
 
 Two tries may publish at the same time. The first file name decides which try continues. A try replaces the
 file under that name only if the file has not changed since the try listed the folder. The other try stops.
-Files of earlier runs are those in that list; no other file is replaced or removed. A try that fails removes
-only files that are provably its own, and its error names the others.
+
+Files of earlier runs are those in that list. The try that continues also replaces files that the other try
+wrote under the same names. No other file is replaced or removed. A try that fails removes only files that it
+provably wrote, and its error names the others.
 """
 
 from __future__ import annotations

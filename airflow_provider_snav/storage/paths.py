@@ -34,8 +34,8 @@ def storage_path(
     :param name: the name of the argument, for the message.
     :param conn_id: the id of the storage's connection, if the URI does not name it.
     :param written: True for a place to write to. Every reader must then be able to find it by this name.
-    :raises SalesNavigatorConfigurationError: ``uri`` is neither a URI nor an absolute path, readers would not
-        find files by this name, no installed package reads the scheme, or the connection does not exist.
+    :raises SalesNavigatorConfigurationError: :func:`check_place` refuses the URI, the connection does not
+        exist, or a library is missing.
     :raises SalesNavigatorDestinationError: the storage could not be reached.
     """
     check_place(uri, name, conn_id, written=written)

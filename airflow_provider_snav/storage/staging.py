@@ -181,9 +181,9 @@ class Stage(ABC):
             self._file.write(data)
 
     def seal(self) -> None:
-        """End the file. Its bytes are then on the store, not visible, and their buffer is free.
+        """End the file. Its bytes are then on the store and not visible. Memory holds none of them.
 
-        At Google, the last bytes (fewer than 256 KiB) stay in memory until ``publish``.
+        Google is an exception: the last bytes, fewer than 256 KiB, stay in memory until ``publish``.
         """
         with reporting_refusal(self.uri, "written to its end"):
             self._file.close()
