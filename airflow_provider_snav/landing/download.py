@@ -40,7 +40,7 @@ PAUSES: Sequence[float] = (1, 3, 8, 18)
 _NOT_THERE = (401, 403, 404, 410)
 _NAP_SECONDS = 0.5
 # For a file that downloads alone. Parallel downloads would need this memory several times.
-_LONE_CHUNK_BYTES = 1024 * 1024
+_LONE_CHUNK_BYTES = 512 * 1024
 
 
 class StoppedError(Exception):

@@ -198,7 +198,7 @@ def test_a_byte_that_changed_on_the_way_is_noticed(archive: bytes) -> None:
 
 
 def test_a_gzip_with_something_else_behind_it_is_refused() -> None:
-    with pytest.raises(SalesNavigatorIncompleteDownloadError, match="behind"):
+    with pytest.raises(SalesNavigatorIncompleteDownloadError, match="more bytes after its gzip data"):
         b"".join(unpack([gzip.compress(CSV), b"<html>"]))
 
 
