@@ -49,6 +49,9 @@ class Stopping:
         self.stopped = True
         with suppress(RuntimeError):  # a second signal may have released it in between
             self._gate.release()
+        if self._is_creating and self._creating is None:
+            # The creation is being sent, perhaps on a connection that was used before. watch() will end it.
+            return
         # list() runs in one step, while other threads may add connections.
         for reference in list(self._sockets.values()):
             self._end(reference())

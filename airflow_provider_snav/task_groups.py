@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Final
 
 from airflow_provider_snav._compat import BaseOperator, task_group
@@ -41,21 +41,19 @@ def export_and_land(
     :param export_arguments: Airflow's own arguments of the task ``export``, such as ``pool``.
     :param land_arguments: Airflow's own arguments of the task ``land``.
     :returns: the output of ``land``.
-    :raises SalesNavigatorConfigurationError: neither task has an argument of this name, or a value is wrong.
+    :raises SalesNavigatorConfigurationError: an argument stands in the wrong place, or its value is wrong.
         Airflow then shows an import error for the DAG file.
     """
     operator: type[BaseOperator] = SalesNavigatorAnalyticsExportOperator
     if "crm_instance" in arguments:
         operator = SalesNavigatorCrmValidationExportOperator
+    export_names, land_names = _names(operator), _names(SalesNavigatorToObjectStorageOperator)
     # The task "land" needs a completed export, so the task "export" must wait.
-    of_export = _names(operator) - {"wait_for_completion"}
-    of_land = _names(SalesNavigatorToObjectStorageOperator) - {"export", "destination"} | {"outlets"}
-    if unknown := sorted(arguments.keys() - of_export - of_land):
-        raise SalesNavigatorConfigurationError(
-            f"{unknown[0]} is an argument of neither {operator.__name__} nor"
-            " SalesNavigatorToObjectStorageOperator. Airflow's own arguments, such as pool, go into"
-            " export_arguments or land_arguments, or into the default_args of the DAG."
-        )
+    of_export = export_names - {"wait_for_completion"}
+    of_land = land_names - {"export", "destination"} | {"outlets"}
+    _refuse("export_and_land", arguments.keys() - of_export - of_land)
+    _refuse("export_arguments", export_arguments.keys() & export_names)
+    _refuse("land_arguments", land_arguments.keys() & (land_names | {"outlets"}))
     export = operator(task_id="export", **_of(of_export, arguments), **export_arguments)
     land = SalesNavigatorToObjectStorageOperator(
         task_id="land",
@@ -65,6 +63,15 @@ def export_and_land(
         **land_arguments,
     )
     return land.output
+
+
+def _refuse(place: str, names: Set[str]) -> None:
+    if names:
+        raise SalesNavigatorConfigurationError(
+            f"{place} does not take {min(names)}. Arguments of the export operator and of the transfer go"
+            " into export_and_land, except export and wait_for_completion, which it sets itself. Airflow's"
+            " own arguments, such as pool, go into export_arguments or land_arguments."
+        )
 
 
 def _names(operator: type[BaseOperator]) -> set[str]:

@@ -39,6 +39,7 @@ class Slice:
     :param not_before: the earliest time at which a failed job is submitted again.
     :param submitted_at: when the current job was submitted. Also None in an Export that 0.1.0 wrote.
     :param processing_at: when a poll first found the current job in another status than ENQUEUED.
+    :param is_half: True if it was cut from a slice whose job failed.
     """
 
     start_at: dt.datetime
@@ -50,6 +51,7 @@ class Slice:
     not_before: dt.datetime | None = None
     submitted_at: dt.datetime | None = None
     processing_at: dt.datetime | None = None
+    is_half: bool = False
 
     @classmethod
     def of(cls, window: Window) -> Self:
@@ -84,6 +86,7 @@ class Slice:
             "not_before": self.not_before and to_text(self.not_before),
             "submitted_at": self.submitted_at and to_text(self.submitted_at),
             "processing_at": self.processing_at and to_text(self.processing_at),
+            "is_half": self.is_half,
         }
 
     @classmethod
@@ -101,6 +104,7 @@ class Slice:
             not_before=moment("not_before"),
             submitted_at=moment("submitted_at"),
             processing_at=moment("processing_at"),
+            is_half=bool(value.get("is_half", False)),
         )
 
 
@@ -144,7 +148,7 @@ class Export:
     @property
     def has_begun(self) -> bool:
         """True if a job was created, even if it failed and is to be submitted again."""
-        return any(part.job_id or part.attempt for part in self.slices)
+        return any(part.job_id or part.attempt or part.is_half for part in self.slices)
 
     @property
     def job_ids(self) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from airflow_provider_snav.api.errors import SalesNavigatorWindowError
+from airflow_provider_snav.api.models import ExportType
 from airflow_provider_snav.api.windows import Span, Window, interval_before, parse_time, split, to_text
 from airflow_provider_snav.exports.export import MAX_SLICES
 
@@ -59,13 +60,14 @@ def run_interval(run: Mapping[str, Any], window: Span | None, lag: dt.timedelta)
     )
 
 
-def windows_of(interval: Interval, *, whole_days: bool = False) -> tuple[Window, ...]:
+def windows_of(interval: Interval, export_type: str | None = None) -> tuple[Window, ...]:
     """Cut an interval into the windows of its jobs.
 
-    :param whole_days: cut only at midnight UTC.
+    :param export_type: decides where to cut. A template that is not rendered yet is allowed.
     :raises SalesNavigatorWindowError: it is empty, too short, or needs more jobs than an Export can have.
     """
-    windows = split(*interval, whole_days=whole_days)
+    whole_days = [each for each in ExportType if each.has_whole_days]
+    windows = split(*interval, whole_days=export_type in whole_days)
     if len(windows) > MAX_SLICES:
         start_at, until = interval
         raise SalesNavigatorWindowError(

@@ -147,6 +147,8 @@ def submitted(part: Slice, job: ExportJob, now: dt.datetime) -> Slice:
 def seen(part: Slice, status: str, now: dt.datetime) -> Slice:
     """Return the slice after a poll found its job in this status."""
     processing_at = part.processing_at or (None if status == JobStatus.ENQUEUED else now)
+    if (part.status, part.processing_at) == (status, processing_at):
+        return part
     return replace(part, status=status, processing_at=processing_at)
 
 
@@ -185,7 +187,7 @@ def _halved(export: Export, part: Slice, remedies: Remedies) -> tuple[Slice, ...
     elif not remedies.split_on_failure:
         advice = "Choose a shorter window, or leave split_on_failure on."
     elif halves := part.window.halves(whole_days=whole_days):
-        return tuple(map(Slice.of, halves))
+        return tuple(replace(Slice.of(half), is_half=True) for half in halves)
     else:
         advice = f"The window cannot be halved below one {'day' if whole_days else 'hour'}."
     raise _failed(export, part, advice, retryable=part.status == JobStatus.TIMED_OUT)

@@ -30,11 +30,15 @@ _PASSED = (
 _looked: set[tuple[str, dt.date]] = set()
 
 
-def warn_before_expiry(hook: SalesNavigatorHook, export: Export, log: Any) -> None:
+def warn_before_expiry(
+    hook: SalesNavigatorHook, export: Export, log: Any, *, is_accepted: bool = True
+) -> None:
     """Log a WARNING if the member token has less than 14 days left and the export needs one.
 
     The check runs once a day in each process and for each token. It raises no SalesNavigatorError, because a
     wrong connection fails with the next call. A token that the connection can refresh needs no warning.
+
+    :param is_accepted: True if LinkedIn has just accepted the token.
     """
     if export.rules.credential is not Credential.MEMBER:
         return
@@ -43,10 +47,14 @@ def warn_before_expiry(hook: SalesNavigatorHook, export: Export, log: Any) -> No
     except SalesNavigatorError as error:
         log.debug("It is not known when the member token expires: %s", error)
         return
-    if status.expires_at and status.ends_soon(now()):
-        log.warning(
-            _WARNING if now() < status.expires_at else _PASSED, status.sentence(now()), hook.snav_conn_id
-        )
+    if status.status in ("expired", "revoked"):
+        # LinkedIn says so. The next call fails, and its error names the reason.
+        return
+    if not status.expires_at or not status.ends_soon(now()):
+        return
+    has_passed = status.expires_at <= now()
+    if is_accepted or not has_passed:
+        log.warning(_PASSED if has_passed else _WARNING, status.sentence(now()), hook.snav_conn_id)
 
 
 def _status(hook: SalesNavigatorHook) -> TokenStatus:

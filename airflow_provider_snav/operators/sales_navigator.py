@@ -124,7 +124,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
         windows = self._given_windows()
         if not windows:
             interval = run_interval(context, self.window, duration(self.lag, "lag"))
-            windows = windows_of(interval, whole_days=self.export_type == ExportType.SEAT)
+            windows = windows_of(interval, self.export_type)
         return Export(
             kind=ExportKind.ANALYTICS,
             subject=contract_urn(self.contract),
@@ -134,7 +134,7 @@ class SalesNavigatorAnalyticsExportOperator(ExportOperator):
 
     def _given_windows(self) -> tuple[Window, ...]:
         interval = given_interval(self.start_at, self.end_at)
-        return windows_of(interval, whole_days=self.export_type == ExportType.SEAT) if interval else ()
+        return windows_of(interval, self.export_type) if interval else ()
 
     def check_submittable(self, asked: Export) -> None:
         windows = [part.window for part in asked.slices if part.window]

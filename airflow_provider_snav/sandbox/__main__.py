@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         f" {', '.join(SandboxSettings().redirect_uris)})",
     )
     parser.add_argument(
-        "--refresh-tokens", action="store_true", help="give a refresh token with each member token"
+        "--refresh-tokens", action="store_true", help="give a refresh token with a member's first token"
     )
     parser.add_argument(
         "--token-days",

@@ -29,7 +29,7 @@ from airflow_provider_snav.exports.export import Export
 from airflow_provider_snav.exports.plan import NO_REMEDIES, Done, next_step
 from airflow_provider_snav.exports.polling import Outcome, PollReport, PollSchedule, look, timed_out
 from airflow_provider_snav.tasks.arguments import check_arguments, connection_id, switch
-from airflow_provider_snav.tasks.failures import check_when_read, explaining
+from airflow_provider_snav.tasks.failures import before, check_when_read, explaining
 from airflow_provider_snav.tasks.waiting import poll_on_worker, trigger_for, write_findings
 
 _ADVICE = (
@@ -98,8 +98,9 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
         :raises AirflowFailException: a job failed, or a retry would fail in the same way.
         :raises SalesNavigatorError: a retry may succeed.
         """
-        with self._lenient(), explaining(_consequence):
+        with self._lenient(), explaining(before("Nothing was sent to LinkedIn.")):
             self.check_arguments()
+            _check_submitted(Export.from_json(self.export))
         if not self.deferrable:
             return super().execute(context)
         deadline = now() + dt.timedelta(seconds=self.timeout)
@@ -119,12 +120,6 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
 
         with explaining(_consequence), SalesNavigatorHook(self.snav_conn_id, stopping=self._stopping) as hook:
             export = Export.from_json(self.export)
-            if len(export.job_ids) < len(export.slices):
-                raise SalesNavigatorConfigurationError(
-                    "Some jobs of this Export are not submitted, and a sensor does not submit jobs. Give it"
-                    " the output of an operator with wait_for_completion=False."
-                )
-            warn_before_expiry(hook, export, self.log)
             # In a deferrable sensor the trigger logs that a job waits for its turn.
             told_to_wait = set(export.job_ids) if self.deferrable else self._told_to_wait
             report = PollReport(export, now(), told_to_wait=told_to_wait)
@@ -132,6 +127,7 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
             write_findings(report, self.log)
             if report.outcome is Outcome.POLL_FAILED:
                 raise problems[-1]
+            warn_before_expiry(hook, export, self.log, is_accepted=report.polls > 0)
             self.export = report.export.to_json()
             done = _is_done(report.export)
             return PokeReturnValue(is_done=done, xcom_value=self.export if done else None)
@@ -193,6 +189,14 @@ class SalesNavigatorExportSensor(Stoppable, BaseSensorOperator):
             snav_conn_id=self.snav_conn_id,
         )
         self.defer(trigger=trigger, method_name="execute_complete")
+
+
+def _check_submitted(export: Export) -> None:
+    if len(export.job_ids) < len(export.slices):
+        raise SalesNavigatorConfigurationError(
+            "Some jobs of this Export are not submitted, and a sensor does not submit jobs. Give it the"
+            " output of an operator with wait_for_completion=False."
+        )
 
 
 def _is_done(export: Export) -> bool:

@@ -99,8 +99,8 @@ class Lived:
 
 def submits(plan: Plan) -> list[int]:
     """The positions of the slices to submit now."""
-    due = plan.step.slices if isinstance(plan.step, Submit) else ()
-    return [plan.export.slices.index(part) for part in due]
+    assert isinstance(plan.step, Submit)
+    return [plan.export.slices.index(part) for part in plan.step.slices]
 
 
 def live(start_at: dt.datetime, until: dt.datetime, remedies: Remedies, statuses: Iterable[str]) -> Lived:
@@ -238,9 +238,10 @@ def test_a_completed_job_is_done() -> None:
 def test_a_window_that_was_too_large_is_halved_and_its_halves_are_submitted(status: JobStatus) -> None:
     plan = next_step(one(status, attempt=3), REMEDIES, NOW)
     assert plan.export.slices == (
-        Slice(START, START + 12 * HOUR - MILLISECOND),
-        Slice(START + 12 * HOUR, START + DAY - MILLISECOND),
+        Slice(START, START + 12 * HOUR - MILLISECOND, is_half=True),
+        Slice(START + 12 * HOUR, START + DAY - MILLISECOND, is_half=True),
     )
+    assert plan.export.has_begun
     assert submits(plan) == [0]
     assert plan.remedies == (f"Job 7 ended with {status}: submitting in two halves.",)
 
@@ -248,8 +249,8 @@ def test_a_window_that_was_too_large_is_halved_and_its_halves_are_submitted(stat
 def test_two_hours_are_halved_into_hours_that_share_a_millisecond() -> None:
     plan = next_step(one(JobStatus.TIMED_OUT, 2 * HOUR), REMEDIES, NOW)
     assert plan.export.slices == (
-        Slice(START, START + HOUR, shares_end=True),
-        Slice(START + HOUR, START + 2 * HOUR, shares_end=True),
+        Slice(START, START + HOUR, shares_end=True, is_half=True),
+        Slice(START + HOUR, START + 2 * HOUR, shares_end=True, is_half=True),
     )
 
 
@@ -348,20 +349,22 @@ def test_without_remedies_every_failure_is_final(status: JobStatus) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "indexes"),
+    ("statuses", "index"),
     [
-        ((None, None, None), [0]),
-        (("COMPLETED", None, None), [1]),
-        (("ENQUEUED", None), []),
-        (("COMPLETED", "ARCHIVED", None), []),
+        ((None, None, None), 0),
+        (("COMPLETED", None, None), 1),
+        (("ENQUEUED", None), None),
+        (("COMPLETED", "ARCHIVED", None), None),
         # 0.1.0 had three jobs at LinkedIn at once.
-        (("ENQUEUED", "PROCESSING", "ENQUEUED", None), []),
+        (("ENQUEUED", "PROCESSING", "ENQUEUED", None), None),
     ],
 )
 def test_an_export_has_one_job_at_linkedin_at_a_time(
-    statuses: tuple[str | None, ...], indexes: list[int]
+    statuses: tuple[str | None, ...], index: int | None
 ) -> None:
-    assert submits(next_step(many(*statuses), REMEDIES, NOW)) == indexes
+    export = many(*statuses)
+    expected = Wait(None) if index is None else Submit((export.slices[index],))
+    assert next_step(export, REMEDIES, NOW).step == expected
 
 
 def test_what_is_not_waited_for_is_submitted_at_once() -> None:

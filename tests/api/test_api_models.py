@@ -320,6 +320,7 @@ def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
                 "not_before": None,
                 "submitted_at": None,
                 "processing_at": None,
+                "is_half": False,
             },
             {
                 "start_at": "2026-06-13T12:00:00.000Z",
@@ -331,6 +332,7 @@ def test_the_json_of_an_export_is_what_dag_authors_see() -> None:
                 "not_before": None,
                 "submitted_at": "2026-06-15T12:00:00.000Z",
                 "processing_at": None,
+                "is_half": False,
             },
         ],
     }

@@ -380,6 +380,22 @@ OLDER_NAMES = ["output", "output_uri"]
 OBJECT = "/lake/members.jsonl"
 
 
+@pytest.mark.parametrize(
+    ("partial", "expand"),
+    [({"destination": OBJECT}, {"keys": [KEY]}), ({"keys": [KEY]}, {"destination": OBJECT})],
+    ids=["partial", "expand"],
+)
+def test_a_mapped_task_takes_its_destination_by_the_same_name(
+    partial: dict[str, Any], expand: dict[str, Any]
+) -> None:
+    with DAG("d", schedule=None):
+        mapped = SalesNavigatorProfileAssociationsOperator.partial(task_id="mapped", **partial).expand(
+            **{name: [value] for name, value in expand.items()}
+        )
+        task = mapped.unmap(expand)
+    assert (task.destination, task.keys) == (OBJECT, [KEY])
+
+
 @pytest.mark.parametrize("name", OLDER_NAMES)
 def test_the_older_name_of_destination_works_and_warns_where_the_dag_file_gives_it(name: str) -> None:
     told = f"The argument {name} is deprecated. Its new name is destination."

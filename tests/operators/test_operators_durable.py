@@ -469,6 +469,32 @@ def test_a_job_that_failed_was_created_whatever_is_still_to_be_submitted(
     assert "No job is running. A retry continues this export" in str(raised.value)
 
 
+@pytest.mark.parametrize("half", ["cannot be submitted", "fails"])
+def test_the_halves_of_a_window_outlive_a_try_in_which_one_of_them(
+    snav_sandbox: Sandbox, path: Any, half: str
+) -> None:
+    class Refusing(Store):
+        def set(self, key: str, value: Any, **options: Any) -> None:
+            super().set(key, value, **options)
+            if half == "cannot be submitted" and len(self.export.slices) == 2:
+                snav_sandbox.fault("create", http_error(503), times=None)
+
+    snav_sandbox.script_statuses(TOO_LARGE)
+    if half == "fails":
+        snav_sandbox.script_statuses(INTERNAL_ERROR)
+    two_days = exporting(start_at=UNTIL - dt.timedelta(days=2), export_type="seat", max_resubmissions=0)
+    store = Refusing()
+    with pytest.raises(SalesNavigatorError) as raised:
+        path(two_days, store)
+    assert "No job was created" not in str(raised.value)
+    assert "A retry continues this export and submits only the missing jobs." in str(raised.value)
+    failed = len(snav_sandbox.created_jobs)
+    snav_sandbox.clear_faults()
+    half = "is submitted"
+    assert [part["status"] for part in path(two_days, store)["slices"]] == ["COMPLETED"] * 2
+    assert len(snav_sandbox.created_jobs) == failed + 2
+
+
 def test_a_404_for_a_submission_does_not_deny_the_jobs_that_run(snav_sandbox: Sandbox) -> None:
     snav_sandbox.fault("create", still_queued(7))
     snav_sandbox.fault("create", http_error(404))

@@ -120,6 +120,7 @@ class Scenario:
 ONE_HOUR = {"end_at": START + HOUR}
 # Seats, of which the sandbox has the fewest rows.
 THREE_JOBS = {"start_at": START - dt.timedelta(days=197), "export_type": "seat"}
+QUEUED = "LinkedIn runs one export of a contract at a time, and other exports were first."
 LATER = "A retry continues this export and submits only the missing jobs."
 NEVER = "Airflow does not retry this error."
 FOR_GOOD = "AirflowFailException"
@@ -279,7 +280,7 @@ SCENARIOS = [
         1,
         "SalesNavigatorExportTimeoutError",
         (
-            "LinkedIn runs one export of a contract at a time, and other exports were first.",
+            f"(job 1, ENQUEUED). {QUEUED}",
             LATER,
         ),
         {"timeout": dt.timedelta(seconds=1)},

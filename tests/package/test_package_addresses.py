@@ -56,6 +56,18 @@ def test_install_lines_are_those_of_a_release(metadata: Message) -> None:
     assert "released yet" not in metadata.get_payload()
 
 
+def test_no_word_of_the_readme_is_lost_but_that_nothing_is_released(metadata: Message) -> None:
+    def words(text: str) -> list[str]:
+        without_addresses = re.sub(r"\]\([^)]+\)|-c \S*constraints\.txt", "", text)
+        return without_addresses.replace("airflow-provider-snav[", ".[").split()
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    unreleased = re.compile("<!-- until it is released -->.*?<!-- up to here -->", re.DOTALL)
+    assert words(metadata.get_payload()) == words(
+        unreleased.sub("", readme).replace("-c constraints", "-c x/constraints")
+    )
+
+
 def test_the_readme_shows_three_pictures(metadata: Message) -> None:
     assert len(re.findall(r"!\[[^\]]+\]\(https://[^)]+\.png\)", metadata.get_payload())) == 3
 

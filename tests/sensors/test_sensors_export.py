@@ -199,6 +199,13 @@ def test_an_export_with_jobs_yet_to_be_submitted_is_refused(snav_sandbox: Sandbo
         sense(export)
 
 
+def test_what_is_no_export_is_refused_without_a_word_about_jobs(snav_sandbox: Sandbox, sense: Path) -> None:
+    message = r"not an Export.* Nothing was sent to LinkedIn"
+    with pytest.raises(AirflowFailException, match=message) as refused:
+        sense(None, **MAPPED)
+    assert "jobs continue" not in str(refused.value)
+
+
 def test_a_job_linkedin_no_longer_knows_wants_the_export_cleared(snav_sandbox: Sandbox, sense: Path) -> None:
     export = submitted(snav_sandbox)
     snav_sandbox.advance(dt.timedelta(days=8))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -102,7 +103,15 @@ def test_a_job_that_linkedin_is_creating_when_the_task_is_stopped_is_remembered(
 @pytest.mark.parametrize("creates", [True, False], ids=["a creation", "another POST"])
 def test_the_whole_answer_to_a_creation_is_waited_for_and_to_nothing_else(creates: bool) -> None:
     """The number of an analytics job is in the body."""
-    stopping, stopped = Stopping(), threading.Event()
+    stopping, may_answer = Stopping(), threading.Event()
+
+    def stop() -> None:
+        # A creation is answered while it is given its seconds. Nothing else is answered at all.
+        if creates:
+            threading.Timer(0.2, may_answer.set).start()
+        stopping.stop()
+
+    stopping_soon = threading.Timer(0.2, stop)
 
     class Slow(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -111,24 +120,40 @@ def test_the_whole_answer_to_a_creation_is_waited_for_and_to_nothing_else(create
             self.end_headers()
             self.wfile.flush()
             stopping_soon.start()
-            stopped.wait(30)
+            may_answer.wait(30)
             with suppress(OSError):
                 self.wfile.write(b"{}")
 
         def log_message(self, *_: Any) -> None: ...
 
-    def stop() -> None:
-        threading.Timer(0.2, stopped.set).start()
-        stopping.stop()
-
-    stopping_soon = threading.Timer(0.2, stop)
     with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
         transport = RequestsTransport(ConnectionSettings(base_url=url), stopping)
         answer = transport.send(Request("POST", url, {}, b"{}", creates=creates))
+        may_answer.set()
         server.shutdown()
     assert isinstance(answer, Response) is creates
+
+
+@pytest.mark.parametrize("creates", [True, False], ids=["a creation", "another request"])
+def test_a_stop_while_a_request_is_sent_on_a_used_connection_spares_only_a_creation(creates: bool) -> None:
+    stopping = Stopping()
+    ours, servers = socket.socketpair()
+    with ours, servers:
+        stopping.watch(ours)
+        with stopping.creating() if creates else nullcontext():
+            stopping.stop()
+            ours.settimeout(5)
+            servers.settimeout(5)
+            if creates:
+                ours.sendall(b"POST")
+                assert servers.recv(4) == b"POST"
+                servers.sendall(b"{}")
+                stopping.watch(ours)
+                assert ours.recv(2) == b"{}"
+            else:
+                assert servers.recv(4) == b"", "the connection has ended"
 
 
 @pytest.mark.parametrize("fault", [http_error(504), SILENCE], ids=["a failed answer", "no answer"])

@@ -54,7 +54,9 @@ def test_an_export_and_its_landing_on_s3_fit_into_pods(
     linkedin.sandbox.settings.bulk_bytes = size
     lake = s3_lake(s3, airflow, linkedin.folder.name)
     run = linkedin.export("export_in_pods", lake=str(lake.folder))
-    assert run.wait_for_state("land", "success", timeout=600)["try_number"] == 1
+    assert (
+        run.wait_for_state("land", "success", timeout=280 if size < 1024 * MIB else 1000)["try_number"] == 1
+    )
     [job] = linkedin.jobs
     [exported] = linkedin.sandbox.files(job)
     [landed] = run.xcom("land")
@@ -68,4 +70,6 @@ def test_an_export_and_its_landing_on_s3_fit_into_pods(
     print(f"\nPods that exported and landed {size // MIB} MiB: {pods}")
     # A cgroup, where there are any, has killed a pod that took more: its exit code would say so.
     assert {pod["exit_code"] for pod in pods} == {0}
-    assert max(pod["measured"] for pod in pods) <= POD_BYTES
+    # The peak of the cgroup; without one, the largest of the executor's samples.
+    peaks = [pod.get("peak") or pod["measured"] for pod in pods]
+    assert 0 < min(peaks) <= max(peaks) <= POD_BYTES

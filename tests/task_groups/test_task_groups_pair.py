@@ -83,11 +83,20 @@ def test_the_pair_exports_and_lands(snav_sandbox: Sandbox, tmp_path: Path) -> No
     assert landed["rows"] == snav_sandbox.files(job.job_id)[0].rows
 
 
-@pytest.mark.parametrize("wrong", ["pool", "wait_for_completion", "export_typ", "export"])
-def test_an_argument_of_neither_task_is_an_import_error(wrong: str) -> None:
-    arguments: dict[str, Any] = {wrong: "x"}
-    with (
-        DAG("d", schedule=None),
-        pytest.raises(SalesNavigatorConfigurationError, match=f"{wrong} is an argument of neither"),
-    ):
+WRONG: dict[str, dict[str, Any]] = {
+    "export_and_land does not take pool": {"pool": "snav"},
+    "export_and_land does not take wait_for_completion": {"wait_for_completion": False},
+    "export_and_land does not take export_typ": {"export_typ": "seat"},
+    "export_and_land does not take export": {"export": {}},
+    "export_arguments does not take contract": {"export_arguments": {"contract": 234567}},
+    "export_arguments does not take wait_for_completion": {
+        "export_arguments": {"wait_for_completion": False}
+    },
+    "land_arguments does not take destination": {"land_arguments": {"destination": "/elsewhere"}},
+}
+
+
+@pytest.mark.parametrize(("message", "arguments"), WRONG.items(), ids=WRONG)
+def test_an_argument_in_the_wrong_place_is_an_import_error(message: str, arguments: dict[str, Any]) -> None:
+    with DAG("d", schedule=None), pytest.raises(SalesNavigatorConfigurationError, match=f"^{message}\\."):
         export_and_land(contract=123456, destination="/lake", **arguments)

@@ -14,6 +14,7 @@ import pytest
 from task_runs import deferred, exporting, on_worker
 
 from airflow_provider_snav._clock import now
+from airflow_provider_snav._compat import AirflowFailException
 from airflow_provider_snav.api.errors import SalesNavigatorAuthenticationError, SalesNavigatorError
 from airflow_provider_snav.api.exchange import RetryPolicy
 from airflow_provider_snav.api.oauth import TokenStatus
@@ -191,6 +192,27 @@ def test_a_note_that_has_passed_beside_a_token_that_works_is_said_to_be_wrong(
     assert "LinkedIn still accepts the member token" in warning
     assert "Correct expires_at in the connection 'snav_default'" in warning
     assert "before then" not in warning
+
+
+def test_a_sensor_says_nothing_of_a_token_that_linkedin_refuses(
+    fields: Any, snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    export = on_worker(exporting(wait_for_completion=False))
+    token_warning._looked.clear()
+    fields(expires_at=(now() - 8 * DAY).isoformat(), client_secret=None)
+    snav_sandbox.fault("status", http_error(401), times=None)
+    sensor = SalesNavigatorExportSensor(task_id="wait", export=export)
+    with caplog.at_level(logging.WARNING), pytest.raises(AirflowFailException, match="no longer accepts"):
+        sensor.poke({})
+    assert "still accepts" not in caplog.text
+
+
+def test_a_token_that_linkedin_calls_revoked_is_left_to_the_next_call(
+    fields: Any, snav_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields(expires_at=(now() + 9 * DAY).isoformat())
+    snav_sandbox.revoke_token(snav_sandbox.access_token)
+    assert warnings(caplog) == []
 
 
 def test_a_token_that_is_refreshed_by_itself_is_not_warned_of(
